@@ -1,0 +1,341 @@
+"""Serves one bundle version: a loop that plans a step, runs it on the model's thread, and delivers its tokens.
+
+The loop's task alone changes the scheduler's running sequences and the cache; all of it lives on one event
+loop, and only ONNX runs, sampling and tokenising leave it. A worker that drains takes nothing new and ends when
+its last answer has.
+"""
+
+import asyncio
+import functools
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from engine.bundle import GRAPH_NAME, TEMPLATE_NAME, TOKENIZER_NAME, Bundle
+from engine.chat_template import ChatTemplate
+from engine.errors import BundleError, EngineClosedError, EngineError, QueueFullError
+from engine.generation import Completion, FinishReason, Generation, GenerationRequest, TokenLogprob
+from engine.metrics import Metrics, MetricsSnapshot
+from engine.prompt import Prompt, PromptBuilder
+from engine.sampling import Sampled, SamplerState, sample
+from engine.scheduler import Decode, Prefill, Scheduler, Sequence, StepPlan
+from engine.session import Session
+from engine.settings import EngineSettings
+from engine.stopping import StopMatcher
+from engine.tokenizer import TextStream, Tokenizer
+
+logger = logging.getLogger(__name__)
+
+WARM_UP_TOKENS = 8
+Clock = Callable[[], float]
+
+
+@dataclass(eq=False)
+class _Answer:
+    """Everything about one request under way."""
+
+    request: GenerationRequest
+    prompt: Prompt
+    max_tokens: int
+    sequence: Sequence
+    sampler: SamplerState
+    text: TextStream
+    stops: StopMatcher
+    submitted_at: float
+    generation: Generation
+    is_cancelled: bool = False
+    first_token_at: float | None = None
+    shown: list[str] = field(default_factory=list)
+    sampled: list[Sampled] = field(default_factory=list)
+
+    @property
+    def deadline_at(self) -> float:
+        limit = self.request.deadline_s
+        return float("inf") if limit is None else self.submitted_at + limit
+
+
+class Worker:
+    """One loaded bundle with its scheduler, its thread and the answers that it is writing."""
+
+    def __init__(self, bundle: Bundle, session: Session, settings: EngineSettings, clock: Clock) -> None:
+        """Use `load`, which reads the files; `session` is the loaded graph."""
+        self.version = bundle.version
+        self._session = session
+        template = _read_template(bundle)
+        self._tokenizer = Tokenizer.open(bundle.file(TOKENIZER_NAME), template)
+        tokens = bundle.manifest.tokens
+        control = self._tokenizer.control_tokens
+        self._prompts = PromptBuilder(ChatTemplate(template, tokens.special, control), self._tokenizer)
+        self._stop_ids, self._stop_strings = frozenset(tokens.stop_ids), tokens.stop_strings
+        self._scheduler = Scheduler(
+            num_slots=settings.slots, max_batch=settings.max_batch, chunk_tokens=settings.prefill_chunk
+        )
+        self._queue_limit, self._clock = settings.queue_limit, clock
+        self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._text_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
+        self._answers: dict[Sequence, _Answer] = {}
+        self._num_encoding = 0
+        self._wake = asyncio.Event()
+        self._is_draining = self._is_aborted = False
+        self._metrics = Metrics(bundle.version)
+
+    @classmethod
+    async def load(cls, path: Path, settings: EngineSettings, clock: Clock = time.monotonic) -> Self:
+        """Open a bundle, load its graph and run it once, without blocking the event loop.
+
+        Raises:
+            BundleError: It is damaged, or cannot be loaded or run.
+            ProviderError: The provider does not work here.
+        """
+        bundle, session = await asyncio.to_thread(_load, path, settings)
+        return cls(bundle, session, settings, clock)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is running, waiting or being tokenised."""
+        return not self._answers and not self._num_encoding
+
+    def metrics(self) -> MetricsSnapshot:
+        """Figures of this version."""
+        return self._metrics.snapshot(
+            queue_length=len(self._scheduler.waiting), num_running=len(self._scheduler.running)
+        )
+
+    async def submit(self, request: GenerationRequest) -> Generation:
+        """Tokenise a request and put it in line; see `TextEngine.submit`."""
+        self._require_room()
+        submitted_at = self._clock()
+        max_tokens = max(1, min(request.max_tokens, self._session.length // 2))
+        limit = self._session.length - max_tokens
+        self._num_encoding += 1
+        try:
+            loop = asyncio.get_running_loop()
+            prompt = await loop.run_in_executor(self._text_thread, self._prompts.build, request.messages, limit)
+        finally:
+            self._num_encoding -= 1
+            self._wake.set()
+        if self._is_aborted:
+            raise _closed()
+        answer = self._answer(request, prompt, max_tokens, submitted_at)
+        self._answers[answer.sequence] = answer
+        self._scheduler.add(answer.sequence)
+        return answer.generation
+
+    def drain(self) -> None:
+        """Take no more requests; `run` returns when all answers have ended."""
+        self._is_draining = True
+        self._wake.set()
+
+    def abort(self) -> None:
+        """End all answers now, with an error."""
+        self._is_aborted = True
+        self.drain()
+
+    async def run(self) -> None:
+        """Plan, run and deliver until drained; closes the threads and drops the graph at the end."""
+        try:
+            while True:
+                self._end_what_must()
+                if self._is_draining and self.is_idle:
+                    return
+                plan = self._scheduler.plan_step()
+                if plan is None:
+                    self._wake.clear()
+                    await self._wake.wait()
+                else:
+                    await self._step(plan)
+        finally:
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._model_thread.shutdown()  # waits for a run that is still going on
+        self._text_thread.shutdown()
+        del self._session
+
+    def _require_room(self) -> None:
+        if self._is_draining:
+            raise _closed()
+        num_waiting = len(self._scheduler.waiting) + self._num_encoding
+        if num_waiting >= self._queue_limit:
+            raise QueueFullError(num_waiting, self._queue_limit)
+
+    def _answer(self, request: GenerationRequest, prompt: Prompt, max_tokens: int, submitted_at: float) -> _Answer:
+        sequence = Sequence(request.chat, list(prompt.ids))
+        return _Answer(
+            request=request,
+            prompt=prompt,
+            max_tokens=max_tokens,
+            sequence=sequence,
+            sampler=SamplerState(request.sampling, prompt.ids),
+            text=self._tokenizer.stream(),
+            stops=StopMatcher((*request.stop, *self._stop_strings)),
+            submitted_at=submitted_at,
+            generation=Generation(
+                position=functools.partial(self._scheduler.waiting.position, sequence),
+                cancel=functools.partial(self._cancel, sequence),
+            ),
+        )
+
+    def _cancel(self, sequence: Sequence) -> None:
+        answer = self._answers.get(sequence)
+        if answer is not None:
+            answer.is_cancelled = True
+            self._wake.set()
+
+    def _end_what_must(self) -> None:
+        """End what was cancelled or has run out of time, waiting or running; everything after an abort."""
+        now = self._clock()
+        for answer in list(self._answers.values()):
+            if self._is_aborted:
+                self._fail(answer, _closed())
+            elif answer.is_cancelled:
+                self._finish(answer, FinishReason.CANCELLED)
+            elif now >= answer.deadline_at:
+                self._finish(answer, FinishReason.DEADLINE)
+
+    async def _step(self, plan: StepPlan) -> None:
+        rows = _rows(plan)
+        answers = [self._answers[s] for s in rows]
+        states = [answer.sampler for answer in answers]
+        started = time.perf_counter()
+        try:
+            run = functools.partial(_execute, self._session, plan, states)
+            sampled = await asyncio.get_running_loop().run_in_executor(self._model_thread, run)
+        except Exception as error:
+            logger.exception("a step of %s failed", self.version)
+            self._fail_run(plan, error)
+            return
+        decoded = len(rows) if isinstance(plan.run, Decode) else 0
+        self._metrics.count_run(time.perf_counter() - started, decoded)
+        self._scheduler.commit(plan.run)
+        for answer, token in zip(answers, sampled, strict=True):
+            self._deliver(answer, token)
+
+    def _fail_run(self, plan: StepPlan, error: Exception) -> None:
+        """A run that failed may have left anything in its slots: end its answers and forget the slots."""
+        sequences = plan.run.sequences if isinstance(plan.run, Decode) else (plan.run.sequence,)
+        failure = error if isinstance(error, EngineError) else EngineClosedError(f"the model failed: {error}")
+        for sequence in sequences:
+            self._fail(self._answers[sequence], failure)
+
+    def _deliver(self, answer: _Answer, token: Sampled) -> None:
+        """Take one sampled token into the answer and end it if it is complete."""
+        now = self._clock()
+        if answer.first_token_at is None:
+            answer.first_token_at = now
+        answer.sequence.tokens.append(token.token_id)
+        answer.sampled.append(token)
+        if token.token_id in self._stop_ids:
+            self._finish(answer, FinishReason.STOP)
+            return
+        shown, is_stopped = answer.stops.push(answer.text.push(token.token_id))
+        answer.shown.append(shown)
+        answer.generation.feed(shown)
+        if is_stopped:
+            self._finish(answer, FinishReason.STOP, flush=False)
+        elif len(answer.sampled) >= answer.max_tokens or self._is_full(answer):
+            self._finish(answer, FinishReason.LENGTH)
+
+    def _is_full(self, answer: _Answer) -> bool:
+        return len(answer.sequence.tokens) >= self._session.length
+
+    def _finish(self, answer: _Answer, reason: FinishReason, *, flush: bool = True) -> None:
+        if flush:
+            held = answer.stops.flush()
+            answer.shown.append(held)
+            answer.generation.feed(held)
+        self._scheduler.remove(answer.sequence)
+        del self._answers[answer.sequence]
+        completion = self._completion(answer, reason)
+        self._metrics.count_completion(completion)
+        answer.generation.finish(completion)
+
+    def _fail(self, answer: _Answer, error: Exception) -> None:
+        self._scheduler.remove(answer.sequence, keep_cache=False)
+        del self._answers[answer.sequence]
+        self._metrics.failed += 1
+        answer.generation.fail(error)
+
+    def _completion(self, answer: _Answer, reason: FinishReason) -> Completion:
+        now = self._clock()
+        first_at = now if answer.first_token_at is None else answer.first_token_at
+        asks_logprobs = answer.request.sampling.logprobs is not None
+        return Completion(
+            text="".join(answer.shown),
+            finish_reason=reason,
+            version=self.version,
+            prompt_sha256=answer.prompt.sha256,
+            prompt_tokens=len(answer.prompt.ids),
+            cached_tokens=answer.sequence.num_reused,
+            dropped_turns=answer.prompt.dropped_turns,
+            token_ids=tuple(s.token_id for s in answer.sampled),
+            logprobs=tuple(
+                TokenLogprob(s.token_id, s.logprob, s.top)
+                for s in answer.sampled
+                if asks_logprobs and s.logprob is not None
+            ),
+            time_to_first_token_s=first_at - answer.submitted_at,
+            duration_s=now - answer.submitted_at,
+        )
+
+
+def _closed() -> EngineClosedError:
+    return EngineClosedError("the engine is shutting down; ask again when it is back")
+
+
+def _rows(plan: StepPlan) -> tuple[Sequence, ...]:
+    """The sequences that get a token from this step."""
+    if isinstance(plan.run, Decode):
+        return plan.run.sequences
+    return (plan.run.sequence,) if plan.run.is_last else ()
+
+
+def _execute(session: Session, plan: StepPlan, states: list[SamplerState]) -> list[Sampled]:
+    """Carry out a step on the model's thread."""
+    session.move(plan.moves)
+    run = plan.run
+    if isinstance(run, Prefill):
+        wanted = [len(run.tokens) - 1] if run.is_last else []
+        logits = session.prefill(run.slot, run.tokens, run.past, wanted)
+    else:
+        tokens = [s.tokens[-1] for s in run.sequences]
+        logits = session.decode(tokens, [s.num_computed for s in run.sequences])
+    return sample(logits, states) if states else []
+
+
+def _load(path: Path, settings: EngineSettings) -> tuple[Bundle, Session]:
+    bundle = Bundle.open(path)
+    session = Session(
+        bundle.file(GRAPH_NAME),
+        bundle.manifest.model,
+        bundle.manifest.kv.dtype,
+        num_slots=max(settings.slots, settings.max_batch),
+        max_batch=settings.max_batch,
+        length=min(settings.context_tokens, bundle.manifest.model.context),
+        threads=settings.threads,
+        provider=settings.provider,
+    )
+    _warm_up(bundle, session)
+    return bundle, session
+
+
+def _warm_up(bundle: Bundle, session: Session) -> None:
+    """Run both kinds of step once: a graph that cannot run is refused before it gets a request."""
+    try:
+        logits = session.prefill(0, [0] * WARM_UP_TOKENS, 0, [WARM_UP_TOKENS - 1])
+        session.decode([int(logits[0].argmax())], [WARM_UP_TOKENS])
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        reason = str(error).splitlines()[0]
+        raise BundleError(f"{bundle.path} loads but does not run: {reason}; export the model again") from error
+
+
+def _read_template(bundle: Bundle) -> str:
+    path = bundle.file(TEMPLATE_NAME)
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}); export the model again") from error
