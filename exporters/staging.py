@@ -1,0 +1,56 @@
+"""A folder that appears whole or not at all."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from exporters.errors import OutputError
+
+
+@contextlib.contextmanager
+def staging_dir(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to work in, removed at the end whatever happens.
+
+    What a killed run left behind is removed by the next one; two runs for one `out` don't mix.
+
+    Raises:
+        OutputError: The place can't be written to, or another run is using it.
+    """
+    staging = out.parent / f".{out.name}.staging"
+    try:
+        staging.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write beside {out}: {error.strerror}; choose another OUT") from error
+    lock = os.open(staging, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise OutputError(f"another export is writing {out}; wait for it, or choose another OUT") from error
+    try:
+        _empty(staging)
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        os.close(lock)
+
+
+def publish(folder: Path, out: Path) -> None:
+    """Move a finished folder to `out`; a folder that is there gives way only once the new one is ready."""
+    old = out.with_name(f".{out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    folder.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
