@@ -1,0 +1,62 @@
+"""`python -m bots.console`: talk to the model in a terminal, or through pipes."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bots.console.session import EXIT_NO_ENGINE, run
+from bots.conversation import AnswerOptions
+from bots.settings import BotSettings
+from engine import Engine
+from engine.errors import SettingsError
+from engine.sampling import SamplingParams
+from engine.settings import EngineSettings, load_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the console bot; returns the exit code."""
+    asked = _parser().parse_args(arguments)
+    try:
+        engine_settings, settings = load_settings(EngineSettings), load_settings(BotSettings)
+    except SettingsError as exc:
+        sys.stderr.write(f"mynah: {exc}\n")
+        return EXIT_NO_ENGINE
+    sampling = SamplingParams(
+        temperature=0.0 if asked.greedy else settings.temperature,
+        top_p=settings.top_p,
+        repetition_penalty=1.0 if asked.greedy else settings.repetition_penalty,
+        seed=asked.seed,
+    )
+    options = AnswerOptions(
+        sampling=sampling,
+        max_tokens=asked.max_tokens or settings.max_tokens,
+        deadline_s=settings.deadline_s,
+    )
+    return run(lambda: Engine(engine_settings, asked.bundle), persona=settings.persona, options=options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bots.console",
+        description="Talk to the model. With piped input: one message per line, one reply per message.",
+    )
+    parser.add_argument(
+        "--bundle", type=Path, metavar="DIR", help="serve this bundle instead of the registry's champion"
+    )
+    parser.add_argument(
+        "--greedy", action="store_true", help="always take the likeliest word: the same answers every time"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="make the choice of words repeatable")
+    parser.add_argument("--max-tokens", type=_positive, metavar="N", help="longest answer, in tokens")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""One run of the console bot, from loading the model to the exit code."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from bots.commands import COMMANDS
+from bots.console.pipe import PipeAdapter
+from bots.console.state import logging_to, open_history, state_folder
+from bots.console.terminal import TerminalAdapter
+from bots.conversation import AnswerOptions
+from bots.dispatcher import Dispatcher
+from engine.errors import EngineError
+from engine.generation import TextEngine
+
+EXIT_REPLY_FAILED = 1
+EXIT_NO_ENGINE = 2
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+EngineOpener = Callable[[], AbstractAsyncContextManager[TextEngine]]
+
+
+def run(open_engine: EngineOpener, *, persona: str, options: AnswerOptions) -> int:
+    """Talk until the input ends; returns the exit code.
+
+    0, or 1 if a line of piped input got no reply, 2 if the model could not be loaded, 130 and 143 after
+    SIGINT and SIGTERM.
+    """
+    try:
+        return asyncio.run(_talk(open_engine, persona, options))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except asyncio.CancelledError:
+        return EXIT_TERMINATED
+    except EngineError as exc:
+        return _fail(str(exc))
+
+
+def _fail(text: str) -> int:
+    _say(f"mynah: {' '.join(text.split())}\n")
+    return EXIT_NO_ENGINE
+
+
+async def _talk(open_engine: EngineOpener, persona: str, options: AnswerOptions) -> int:
+    talk = _talk_in_terminal if _is_interactive() else _talk_through_pipes
+    async with _cancelled_by_sigterm(), _announced(open_engine) as engine:
+        return await talk(engine, persona, options)
+
+
+async def _talk_in_terminal(engine: TextEngine, persona: str, options: AnswerOptions) -> int:
+    folder = state_folder(os.environ, Path.home())
+    greeting, history = _greeting(engine, persona), open_history(folder)
+    with logging_to(folder):
+        async with TerminalAdapter(greeting=greeting, commands=COMMANDS, history=history) as terminal:
+            await Dispatcher(terminal, engine, persona=persona, options=options).run()
+    return 0
+
+
+async def _talk_through_pipes(engine: TextEngine, persona: str, options: AnswerOptions) -> int:
+    # Python leaves a standard stream that was closed by the caller as None; its number may be taken by now.
+    stdin, stdout, stderr = (
+        os.open(os.devnull, os.O_RDWR) if stream is None else stream.fileno()
+        for stream in (sys.stdin, sys.stdout, sys.stderr)
+    )
+    async with PipeAdapter(stdin=stdin, stdout=stdout, stderr=stderr, is_live=os.isatty(stdout)) as pipe:
+        dispatcher = Dispatcher(pipe, engine, persona=persona, options=options)
+        await dispatcher.run()
+    return EXIT_REPLY_FAILED if dispatcher.num_failed_replies else 0
+
+
+@contextlib.asynccontextmanager
+async def _cancelled_by_sigterm() -> AsyncIterator[None]:
+    """Leave all contexts on SIGTERM, so that a terminal gets back the state it was in."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # a coroutine runs in a task
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+@contextlib.asynccontextmanager
+async def _announced(open_engine: EngineOpener) -> AsyncIterator[TextEngine]:
+    """Open the engine and say so on the error output: it takes seconds."""
+    started_s = time.monotonic()
+    _say("loading model ... ")
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            engine = await stack.enter_async_context(open_engine())
+        except BaseException:
+            _say("\n")
+            raise
+        _say(f"ready in {time.monotonic() - started_s:.1f} s\n")
+        yield engine
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:  # the caller may have closed it
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def _is_interactive() -> bool:
+    """Whether a person sits at both ends, in a terminal that can do more than print."""
+    ends = (sys.stdin, sys.stdout)
+    return all(end is not None and end.isatty() for end in ends) and os.environ.get("TERM") != "dumb"
+
+
+def _greeting(engine: TextEngine, persona: str) -> str:
+    return (
+        f"Mynah, talking with {engine.version}\n"
+        f"Persona: {persona or 'none'}\n"
+        "Type a message and press Enter. Ctrl-C stops a reply, Ctrl-D quits, /help lists the commands."
+    )

@@ -1,0 +1,52 @@
+"""Everything about the bots that an operator can set.
+
+Knows nothing of what the settings do. Read once, at the entry point, with `engine.settings.load_settings`.
+"""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class BotSettings(BaseSettings):
+    """Settings of the bots, from `BOTS_*` in the environment or in `.env`."""
+
+    # The file also holds other packages' keys; load_settings refuses a misspelt one of ours.
+    model_config = SettingsConfigDict(env_prefix="BOTS_", frozen=True, extra="ignore")
+
+    persona: str = Field(
+        default="You are a helpful and friendly AI assistant named Mynah, and you like to chat.",
+        description="System message of new conversations, empty for none. Short, and measured: of ten wordings "
+        "it is the one with which the default model answers most simple questions right.",
+    )
+    max_tokens: int = Field(
+        default=256,
+        ge=1,
+        description="Longest answer, in tokens. About 200 words: what people read in a chat, and seconds to "
+        "write on two cores.",
+    )
+    temperature: float = Field(
+        default=0.2,
+        ge=0,
+        le=2,
+        description="How freely words are chosen; 0 always takes the likeliest. A small model strays above 0.4.",
+    )
+    top_p: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="Share of the probability that words are chosen from; cuts the tail, where a small "
+        "model's nonsense is.",
+    )
+    repetition_penalty: float = Field(
+        default=1.05,
+        gt=0,
+        le=2,
+        description="Above 1 makes words that were used less likely. Small models loop without it; from 1.1 on "
+        "they avoid words that they need, such as their own name.",
+    )
+    deadline_s: float = Field(
+        default=120.0,
+        gt=0,
+        description="Seconds after which an answer ends as it stands, waiting in the queue included. Nobody "
+        "waits longer in a chat.",
+    )

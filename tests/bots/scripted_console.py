@@ -1,0 +1,39 @@
+"""`python scripted_console.py`: the console bot as it is, with an engine that says what the question asks for."""
+
+import asyncio
+import sys
+
+from bots import AnswerOptions
+from bots.console import run
+from bots.testing import Refusal, ScriptedEngine
+from engine.errors import QueueFullError, RegistryError
+
+
+def script(request):
+    match request.messages[-1].content.split():
+        case ["hang", *_]:
+            return ["begun", asyncio.Event().wait]
+        case ["busy"]:
+            return [Refusal(QueueFullError(9, 9))]
+        case ["break"]:
+            return ["half", ZeroDivisionError("a bug")]
+        case ["count"]:
+            return [f"{number}\n" for number in range(1, 31)]
+        case ["evil"]:
+            return ["\x1b]0;title\x07", "\x1b[2J"]
+        case ["long"]:
+            return ["x" * 1_000_000]
+        case ["recall"]:
+            return [" | ".join(message.content for message in request.messages)]
+        case _:
+            return ["You ", "said: ", request.messages[-1].content]
+
+
+class NoModel(ScriptedEngine):
+    async def __aenter__(self):
+        raise RegistryError("models holds no model yet")
+
+
+if __name__ == "__main__":
+    kind = NoModel if "--no-model" in sys.argv else ScriptedEngine
+    sys.exit(run(lambda: kind(otherwise=script), persona="Be kind.", options=AnswerOptions()))
