@@ -4,7 +4,6 @@ Knows nothing of adapters: it takes text and returns text. An adapter may list `
 own; what reaches the dispatcher is the typed form.
 """
 
-import dataclasses
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,14 +12,15 @@ from typing import Protocol, runtime_checkable
 
 from bots.conversation import Conversation
 from engine.generation import TextEngine
+from engine.metrics import MetricsSnapshot
 
 
 @runtime_checkable
 class MeasuredEngine(Protocol):
     """An engine that tells how it is doing."""
 
-    def metrics(self) -> object:
-        """Figures as a dataclass."""
+    def metrics(self) -> MetricsSnapshot:
+        """Figures of the version that answers."""
         ...
 
 
@@ -134,15 +134,18 @@ def _model(call: CommandCall) -> str:
     return "\n".join(lines)
 
 
-def _figures(metrics: object) -> list[str]:
-    """The numbers of a dataclass, a line each; what is nested is left out."""
-    if not dataclasses.is_dataclass(metrics):
-        return []
-    values = {field.name: getattr(metrics, field.name) for field in dataclasses.fields(metrics)}
+def _figures(metrics: MetricsSnapshot) -> list[str]:
+    """What a person wants to know of an engine, a line each; of one that has answered nothing, little."""
+    now = f"Now: being written {metrics.num_running}, waiting {metrics.queue_length}"
+    num_answers = sum(metrics.finished.values())
+    if not num_answers:
+        return [now]
     return [
-        f"{name.replace('_', ' ')}: {value:.4g}" if isinstance(value, float) else f"{name.replace('_', ' ')}: {value}"
-        for name, value in values.items()
-        if isinstance(value, int | float)
+        now,
+        f"So far: answers {num_answers}, tokens {metrics.answer_tokens}, failures {metrics.failed}",
+        f"Speed: {metrics.tokens_per_second:.0f} tokens a second, the first after "
+        f"{metrics.time_to_first_token_p50_s:.2f} s (95 % within {metrics.time_to_first_token_p95_s:.2f} s)",
+        f"Cache: {metrics.cached_share:.0%} of what had to be read was known already",
     ]
 
 

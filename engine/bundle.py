@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.errors import BundleError
 
@@ -108,7 +108,7 @@ class Manifest(_Frozen):
     """`bundle.json`."""
 
     format: Literal[1]
-    name: str
+    name: str = Field(pattern=r"^\w[\w.+-]*$")  # names a folder of the registry
     precision: Precision
     scheme: str
     provider: Literal["cpu", "cuda"]
@@ -178,7 +178,7 @@ def _parse(raw: bytes, path: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
-        if place == "format":
+        if place == "format" and first["type"] != "missing":
             raise BundleError(
                 f"{path} has format {first['input']!r}, this version reads {FORMAT}; export the model again"
             ) from error

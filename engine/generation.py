@@ -85,7 +85,6 @@ class Completion:
     dropped_turns: int = 0
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
-    queue_time_s: float = 0.0
     time_to_first_token_s: float = 0.0
     duration_s: float = 0.0
 

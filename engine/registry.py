@@ -77,7 +77,7 @@ class Registry:
     def add(self, bundle: Path) -> str:
         """Check a bundle and take it in; returns its version. Adding it again changes nothing.
 
-        Files are hard-linked where the file system allows it, so this takes no space beside the original.
+        The registry has its own copy: what happens to the original later does not matter.
 
         Raises:
             BundleError: The bundle is damaged.
@@ -88,7 +88,7 @@ class Registry:
             if not target.exists():
                 staging = target.with_name(f".{version}.staging")
                 shutil.rmtree(staging, ignore_errors=True)
-                shutil.copytree(bundle, staging, copy_function=_link_or_copy)
+                shutil.copytree(bundle, staging)
                 staging.rename(target)
         return version
 
@@ -140,6 +140,8 @@ class Registry:
             return _State.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return _State()
+        except OSError as error:
+            raise RegistryError(f"{path} cannot be read ({error.strerror})") from error
         except ValidationError as error:
             raise RegistryError(
                 f"{path} cannot be read: {error.errors()[0]['msg']}; restore it or remove it"
@@ -156,15 +158,11 @@ class Registry:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / LOCK_NAME).open("a") as lock:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = (self.root / LOCK_NAME).open("a")
+        except OSError as error:
+            raise RegistryError(f"{self.root} cannot be written to ({error.strerror})") from error
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-
-def _link_or_copy(source: str, target: str) -> str:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-    return target

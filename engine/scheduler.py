@@ -70,13 +70,13 @@ class Scheduler:
     """Admits, prefills and decodes; each `plan_step` is to be followed by `commit`."""
 
     def __init__(self, *, num_slots: int, max_batch: int, chunk_tokens: int) -> None:
-        """`chunk_tokens` bounds a prefill step, and so how long running replies wait for it."""
+        """`chunk_tokens` bounds the prompt tokens between two decodes, and so how long running replies wait."""
         self._slots = SlotTable(max(num_slots, max_batch))
         self._max_batch, self._chunk_tokens = max_batch, chunk_tokens
         self.waiting: WaitingQueue[Sequence] = WaitingQueue()
         self._running: list[Sequence] = []  # in order of admission
         self._pending_moves: list[Move] = []
-        self._decode_is_due = False
+        self._prefill_budget = chunk_tokens  # prompt tokens that may run before the next decode
 
     @property
     def running(self) -> tuple[Sequence, ...]:
@@ -90,21 +90,24 @@ class Scheduler:
     def plan_step(self) -> StepPlan | None:
         """Choose the next run, None if there is nothing to do.
 
-        Prompts run in chunks, and after each chunk every running reply gets a token, so that a long
-        prompt slows the others but never stalls them. Iteration-level scheduling: Yu et al., "Orca", OSDI 2022.
-        Chunked prefill: Agrawal et al., "Sarathi-Serve", OSDI 2024 (arXiv:2403.02310); we alternate chunks
-        and decodes where they share a step.
+        Prompts run in chunks, and after a chunk's worth of them every running reply gets a token, so that a
+        long prompt slows the others but never stalls them, and short ones don't wait for one another.
+        Iteration-level scheduling: Yu et al., "Orca", OSDI 2022. Chunked prefill: Agrawal et al.,
+        "Sarathi-Serve", OSDI 2024 (arXiv:2403.02310); we alternate chunks and decodes where they share a step.
         """
         self._admit()
         prefilling = [s for s in self._running if s.is_prefilling]
         decoding = [s for s in self._running if not s.is_prefilling]
-        if prefilling and not (decoding and self._decode_is_due):
-            run: Prefill | Decode = self._plan_prefill(prefilling[0])
+        prefill = self._plan_prefill(prefilling[0]) if prefilling else None
+        run: Prefill | Decode
+        if prefill is not None and (not decoding or len(prefill.tokens) <= self._prefill_budget):
+            run = prefill
+            self._prefill_budget -= len(run.tokens)
         elif decoding:
             run = self._plan_decode(decoding)
+            self._prefill_budget = self._chunk_tokens
         else:
             return None
-        self._decode_is_due = isinstance(run, Prefill)
         moves, self._pending_moves = tuple(self._pending_moves), []
         return StepPlan(moves, run)
 

@@ -7,6 +7,8 @@ step anew costs a small model as much as its arithmetic.
 Shapes: B rows, S tokens, n wanted positions, K KV heads, M cache length, D head size, V vocabulary.
 """
 
+import math
+import mmap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -154,9 +156,8 @@ class _Cache:
     def __init__(self, model: ModelInfo, dtype: KvDtype, num_slots: int, length: int) -> None:
         shape = (num_slots, model.kv_heads, length, model.head_size)
         self._onnx_type = _ONNX_BFLOAT16 if dtype == "bfloat16" else _NUMPY_KV[dtype]
-        # np.zeros asks the system for zero pages, which take no memory until they are written.
         self._arrays = {
-            f"{layer}.{part}": np.zeros(shape, _NUMPY_KV[dtype])
+            f"{layer}.{part}": _reserve(shape, np.dtype(_NUMPY_KV[dtype]))
             for layer in range(model.layers)
             for part in ("key", "value")
         }
@@ -179,6 +180,18 @@ class _Cache:
             held = a[:, : move.length_a].copy()
             a[:, : move.length_b] = b[:, : move.length_b]
             b[:, : move.length_a] = held
+
+
+def _reserve(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """Zeros that take memory page by page, as they are written to.
+
+    numpy's own allocation asks for huge pages, with which the first token of a slot took 2 MB in each of the
+    default model's 60 arrays: 120 MB where 45 KB were needed.
+    """
+    pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):  # Linux
+        pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(pages, dtype).reshape(shape)
 
 
 def _bind_input(binding: onnxruntime.IOBinding, name: str, array: NDArray[np.generic]) -> None:

@@ -82,6 +82,12 @@ class Tokenizer:
         return TextStream(self._full)
 
 
+def _encode(tokenizer: tokenizers.Tokenizer, text: str) -> list[int]:
+    # A batch of one: `encode` holds Python's lock while it works, which would stop the event loop from a thread.
+    (encoding,) = tokenizer.encode_batch_fast([text], add_special_tokens=False)
+    return list(encoding.ids)
+
+
 class TextStream:
     """Turns tokens into text as they come; characters that span tokens appear when they are complete.
 

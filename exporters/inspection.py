@@ -20,20 +20,35 @@ from exporters.errors import SourceError, UnsupportedModelError
 
 BYTES_PER_KV = {"float32": 4, "float16": 2, "bfloat16": 2}
 
-ROLES = {
-    "embedding": "token id -> vector: one row per token of the vocabulary",
-    "attention": "looks back at earlier tokens: queries meet keys, values flow to where they match",
-    "mlp": "transforms each token's vector by itself; most of what the model knows lies here",
-    "norm": "scales each vector to a common size",
-    "output": "vector -> one score (logit) per token of the vocabulary",
-    "other": "",
-}
-_ROLE_WORDS = {
-    "attention": ("attn", "attention"),
-    "mlp": ("mlp", "feed_forward"),
-    "norm": ("norm", "ln_"),
-    "embedding": ("embed", "wte", "wpe"),
-    "output": ("lm_head",),
+# What each kind of weight does, by the last part of its name that says so; the first match counts, and the
+# norms come first because their names also name what they stand before.
+ROLES: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("norm", "ln_"), "scales each vector to a common size before the next part reads it"),
+    (("embed", "wte"), "token id -> vector: one row per token of the vocabulary"),
+    (("wpe",), "place in the text -> vector, added to the token's"),
+    (("q_proj",), "vector -> queries: what each head looks for in earlier tokens"),
+    (("k_proj",), "vector -> keys: what a token can be found by; kept in the cache"),
+    (("v_proj",), "vector -> values: what a token gives to those that find it; kept in the cache"),
+    (("c_attn", "qkv_proj"), "vector -> queries, keys and values in one product; keys and values are cached"),
+    (("o_proj", "attn.c_proj"), "what the heads gathered -> back to the vector's own space"),
+    (("gate_proj", "gate_up_proj"), "vector -> wider; decides which of the up channels pass"),
+    (("up_proj", "c_fc"), "vector -> wider: where most of what a model knows is looked up"),
+    (("down_proj", "mlp.c_proj"), "wider -> vector: adds what was found to the stream"),
+    (("lm_head",), "vector -> one score (logit) per token of the vocabulary"),
+)
+
+# What the operators of an exported graph do, where the name does not tell.
+OPERATORS = {
+    "MatMul": "matrix product with fp32 weights",
+    "MatMulNBits": "matrix product with quantised weights",
+    "GroupQueryAttention": "rotary embedding, cache and attention in one",
+    "SimplifiedLayerNormalization": "RMS norm",
+    "SkipSimplifiedLayerNormalization": "residual sum and RMS norm in one",
+    "QuickGelu": "x * sigmoid(alpha * x); with alpha 1 this is SiLU",
+    "FastGelu": "GELU by its tanh approximation",
+    "Gather": "takes rows: token ids' embeddings, and the places whose logits are wanted",
+    "Add": "residual sums and biases",
+    "Mul": "gate times up, and scales",
 }
 
 
@@ -66,8 +81,9 @@ def describe_checkpoint(checkpoint: Checkpoint) -> str:
         ("context", f"{sizes.context:,} tokens"),
         ("attention", _attention_line(sizes.heads, sizes.kv_heads, sizes.head_size)),
         ("cache", f"{kv:,} bytes a token in fp32, {kv * sizes.context / 2**20:,.0f} MiB for a full context"),
+        ("layers", f"{sizes.layers}; in the table * stands for a layer's number"),
     ]
-    return "\n\n".join([_facts(facts), "What a token passes through, in order:", _layers(model)])
+    return "\n\n".join([_facts(facts), "The weights, layer by layer:", _layers(model)])
 
 
 def describe_bundle(path: Path) -> str:
@@ -89,10 +105,15 @@ def describe_bundle(path: Path) -> str:
         ("trained by", manifest.training.run if manifest.training else "nobody here: it is as it came"),
         ("architecture", model.architecture),
         ("parameters", f"{model.parameters:,}"),
+        ("layers", str(model.layers)),
+        ("vocabulary", f"{model.vocabulary:,} tokens"),
         ("context", f"{model.context:,} tokens"),
         ("attention", _attention_line(model.heads, model.kv_heads, model.head_size)),
         ("precision", f"{manifest.precision}: {manifest.scheme}; {size / 2**20:,.0f} MiB on disk"),
-        ("cache", f"{kv:,} bytes a token, layout {manifest.kv.layout}, {manifest.kv.dtype}"),
+        (
+            "cache",
+            f"{kv:,} bytes a token, {kv * model.context / 2**20:,.0f} MiB for a full context; {manifest.kv.dtype}",
+        ),
         (
             "answers end",
             f"at token {', '.join(map(str, manifest.tokens.stop_ids))}" + _stops(manifest.tokens.stop_strings),
@@ -102,7 +123,7 @@ def describe_bundle(path: Path) -> str:
             f"{figures.perplexity:.3f} (fp32: {figures.perplexity_fp32:.3f}, {figures.num_tokens:,} tokens)",
         ),
         ("agreement", f"{figures.greedy_agreement:.1%} of best tokens are those of fp32"),
-        ("parity", f"logits within {figures.max_logit_difference:.2g} of PyTorch's"),
+        ("parity", f"before weights were quantised, logits within {figures.max_logit_difference:.2g} of PyTorch's"),
         ("made with", ", ".join(f"{name} {version}" for name, version in manifest.exported_with.items())),
     ]
     graph = onnx.load(bundle.file(GRAPH_NAME), load_external_data=False).graph
@@ -139,18 +160,20 @@ def _attention_line(heads: int, kv_heads: int, head_size: int) -> str:
 
 
 def _layers(model: nn.Module) -> str:
-    """Every module that holds weights; the layers of a stack are alike, so only the first is spelled out."""
-    rows, stacks = [], Counter(_stack_of(name) for name, _ in model.named_parameters())
-    shown: set[str] = set()
-    for name, parameter in model.named_parameters():
-        pattern = _stack_of(name)
-        if pattern not in shown:
-            shown.add(pattern)
-            shape = "x".join(map(str, parameter.shape))
-            times = f"{stacks[pattern]} x " if stacks[pattern] > 1 else ""
-            rows.append((pattern, shape, f"{times}{parameter.numel():,}", ROLES[_role(name)]))
-    if "lm_head.weight" not in shown:
-        rows.append(("lm_head.weight", "", "tied", f"{ROLES['output']}; the embedding serves as both"))
+    """Every kind of weight once, with how many layers have one like it."""
+    stacks = Counter(_stack_of(name) for name, _ in model.named_parameters())
+    first = {_stack_of(name): parameter for name, parameter in reversed(list(model.named_parameters()))}
+    rows = [
+        (
+            stack,
+            "x".join(map(str, first[stack].shape)),
+            (f"{count} x " if count > 1 else "") + f"{first[stack].numel():,}",
+            _role(stack),
+        )
+        for stack, count in stacks.items()
+    ]
+    if "lm_head.weight" not in stacks:
+        rows.append(("lm_head.weight", "", "tied", f"{_role('lm_head')}; the embedding serves as both"))
     return _table(("weights", "shape", "count", "what it does"), rows)
 
 
@@ -160,14 +183,13 @@ def _stack_of(name: str) -> str:
 
 
 def _role(name: str) -> str:
-    found = (role for role, words in _ROLE_WORDS.items() if any(word in name for word in words))
-    return next(found, "other")
+    return next((text for words, text in ROLES if any(word in name for word in words)), "")
 
 
 def _operators(graph: onnx.GraphProto) -> str:
     counts = Counter(node.op_type for node in graph.node)
-    rows = [(name, str(count)) for name, count in counts.most_common()]
-    return f"{len(graph.node)} operators run for each step:\n" + _table(("operator", "count"), rows)
+    rows = [(name, str(count), OPERATORS.get(name, "")) for name, count in counts.most_common()]
+    return f"{len(graph.node)} operators run for each step:\n" + _table(("operator", "count", "what it does"), rows)
 
 
 def _interface(graph: onnx.GraphProto) -> str:

@@ -1,6 +1,7 @@
 """`python scripted_console.py`: the console bot as it is, with an engine that says what the question asks for."""
 
 import asyncio
+import logging
 import sys
 
 from bots import AnswerOptions
@@ -35,5 +36,7 @@ class NoModel(ScriptedEngine):
 
 
 if __name__ == "__main__":
+    # In development mode asyncio reports slow callbacks, of which a loaded machine has some.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     kind = NoModel if "--no-model" in sys.argv else ScriptedEngine
     sys.exit(run(lambda: kind(otherwise=script), persona="Be kind.", options=AnswerOptions()))

@@ -267,7 +267,7 @@ async def test_a_draft_is_seen_before_the_reply_if_caps_say_so_and_only_then(sta
         await adapter.draft(stage.chat, "half")
         if adapter.caps(stage.chat).draft_interval_s is None:
             assert "half" not in stage.seen()
-        while adapter.caps(stage.chat).draft_interval_s is not None and "half" not in stage.seen():  # noqa: ASYNC110
+        while adapter.caps(stage.chat).draft_interval_s is not None and "half" not in stage.seen():
             await asyncio.sleep(0)  # a terminal draws when it gets to it, and tells nobody
         await adapter.send(stage.chat, "half and whole")
         await adapter.settled(message)

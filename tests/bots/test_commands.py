@@ -1,10 +1,10 @@
-from dataclasses import dataclass
-
 import pytest
 
 from bots import COMMANDS, ChatRef, Conversation
 from bots.commands import Invocation, parse, run_command
 from bots.testing import ScriptedEngine
+from engine import Completion, FinishReason, MetricsSnapshot
+from engine.metrics import Metrics
 
 
 @pytest.fixture
@@ -75,19 +75,25 @@ def test_model_names_the_version(conversation, engine):
     assert run_command(Invocation("model", ""), conversation, engine) == "Model version: smollm2-0001"
 
 
-def test_model_shows_the_figures_of_an_engine_that_has_some(conversation):
-    @dataclass
-    class Figures:
-        tokens_per_s: float
-        num_waiting: int
-        nested: list[int]
+def test_model_tells_figures_if_the_engine_has_them(conversation):
+    metrics = Metrics("scripted")
+    done = Completion("Hi you", FinishReason.STOP, "scripted", prompt_tokens=100, cached_tokens=80, token_ids=(1, 2, 3))
 
     class Measured(ScriptedEngine):
-        def metrics(self) -> Figures:
-            return Figures(tokens_per_s=123.456789, num_waiting=0, nested=[1])
+        def metrics(self) -> MetricsSnapshot:
+            return metrics.snapshot(queue_length=4, num_running=2)
 
-    lines = run_command(Invocation("model", ""), conversation, Measured()).splitlines()
-    assert lines == ["Model version: scripted", "tokens per s: 123.5", "num waiting: 0"]
+    def lines() -> list[str]:
+        return run_command(Invocation("model", ""), conversation, Measured()).splitlines()
+
+    assert lines() == ["Model version: scripted", "Now: being written 2, waiting 4"]
+    metrics.count_completion(done)
+    metrics.count_run(0.5, decoded_rows=1)
+    assert lines()[2:] == [
+        "So far: answers 1, tokens 3, failures 0",
+        "Speed: 6 tokens a second, the first after 0.00 s (95 % within 0.00 s)",
+        "Cache: 80% of what had to be read was known already",
+    ]
 
 
 def test_stop_says_that_there_is_nothing_to_stop(conversation, engine):

@@ -68,7 +68,7 @@ def test_a_misspelt_setting_stops_the_program_and_names_the_nearest(monkeypatch,
 def test_a_bundle_that_is_not_there_is_one_line_and_code_2(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["--bundle", "nowhere"]) == 2
-    assert "make model" in capsys.readouterr().err.splitlines()[-1]
+    assert "python -m exporters SOURCE OUT" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_no_champion_is_one_line_and_code_2(monkeypatch, tmp_path, capsys):

@@ -84,6 +84,19 @@ def test_a_long_prompt_runs_in_chunks_with_a_token_for_everyone_in_between() -> 
     assert all(len(p.run.tokens) <= CHUNK for p in driver.plans if isinstance(p.run, Prefill))
 
 
+def test_several_short_prompts_run_between_two_decodes_up_to_a_chunk_in_all() -> None:
+    driver = Driver()
+    first = _sequence("first", 3)
+    driver.run_until_decoding(first)
+    for i in range(3):
+        driver.scheduler.add(_sequence(str(i), 3, 100 * i))
+    while driver.scheduler.waiting or any(s.is_prefilling for s in driver.scheduler.running):
+        driver.step()
+    kinds = ["prefill" if isinstance(p.run, Prefill) else "decode" for p in driver.plans[1:]]
+    # The first prompt and one more make 6 of 8 tokens; a third would be over.
+    assert kinds == ["prefill", "decode", "prefill", "prefill"]
+
+
 def test_all_running_replies_share_a_step() -> None:
     driver = Driver()
     driver.run_until_decoding(*(_sequence(str(i), 4, 100 * i) for i in range(4)))

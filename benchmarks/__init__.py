@@ -1,0 +1,1 @@
+"""Measures the engine on this machine. Figures are for comparing within one run: timings are noisy."""
