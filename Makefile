@@ -55,7 +55,7 @@ constraints: ## resolve all dependencies anew and pin what comes out
 	@build/resolve/bin/python -m pip install --quiet torch==2.13.0 >&2
 	@build/resolve/bin/python -m pip install --quiet -e ".[cpu,train,dev]" >&2
 	@{ sed -n '/^#/p' constraints.txt; \
-	   { build/resolve/bin/python -m pip freeze --exclude-editable | sed 's/+cpu//'; \
+	   { build/resolve/bin/python -m pip freeze --all --exclude-editable | sed 's/+cpu//; /^pip==/d'; \
 	     grep '^onnxruntime-gpu==' constraints.txt; } | sort -f; } > build/constraints.txt
 	@mv build/constraints.txt constraints.txt
 
