@@ -12,6 +12,10 @@ BUNDLE := build/bundles/$(notdir $(MODEL))-$(PRECISION)
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 SAY     = @printf '==> %s\n' >&2
 
+# torch's threads wait for each other in a busy loop. With anything else running on the same cores, which a bot on
+# the same machine is, that made exports ten times as slow.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .DEFAULT_GOAL := help
 .PHONY: help chat model test check format bench docs constraints clean
 .DELETE_ON_ERROR:

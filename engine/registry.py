@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.bundle import Bundle
-from engine.errors import RegistryError
+from engine.errors import BundleError, RegistryError
 
 STATE_NAME = "registry.json"
 LOCK_NAME = "registry.lock"
@@ -75,7 +75,7 @@ class Registry:
         return self.root / VERSIONS_NAME / version
 
     def add(self, bundle: Path) -> str:
-        """Check a bundle and take it in; returns its version. Adding it again changes nothing.
+        """Check a bundle and take it in; returns its version. Adding it again repairs a copy that was damaged.
 
         The registry has its own copy: what happens to the original later does not matter.
 
@@ -85,7 +85,8 @@ class Registry:
         version = Bundle.open(bundle).version
         with self._locked():
             target = self.root / VERSIONS_NAME / version
-            if not target.exists():
+            if not _is_intact(target):
+                shutil.rmtree(target, ignore_errors=True)
                 staging = target.with_name(f".{version}.staging")
                 shutil.rmtree(staging, ignore_errors=True)
                 shutil.copytree(bundle, staging)
@@ -166,3 +167,11 @@ class Registry:
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _is_intact(bundle: Path) -> bool:
+    try:
+        Bundle.open(bundle)
+    except BundleError:
+        return False
+    return True

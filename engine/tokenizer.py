@@ -58,7 +58,7 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of plain text: nothing in it becomes a control token, and none is added."""
-        return list(self._plain.encode(_whole(text), add_special_tokens=False).ids)
+        return _encode(self._plain, text)
 
     def encode_prompt(self, rendered: str) -> list[int]:
         """Token ids of a rendered chat template.
@@ -66,7 +66,7 @@ class Tokenizer:
         Control tokens that the template wrote are honoured; those that `GUARD` marks as spelled out by a
         person are encoded as the characters that they are.
         """
-        return list(self._full.encode(_whole(rendered), add_special_tokens=False).ids)
+        return _encode(self._full, rendered)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, control tokens left out."""
@@ -80,12 +80,6 @@ class Tokenizer:
     def stream(self) -> "TextStream":
         """A decoder that takes one token at a time."""
         return TextStream(self._full)
-
-
-def _encode(tokenizer: tokenizers.Tokenizer, text: str) -> list[int]:
-    # A batch of one: `encode` holds Python's lock while it works, which would stop the event loop from a thread.
-    (encoding,) = tokenizer.encode_batch_fast([text], add_special_tokens=False)
-    return list(encoding.ids)
 
 
 class TextStream:
@@ -117,6 +111,12 @@ class TextStream:
 
 def _load(definition: dict[str, Any]) -> tokenizers.Tokenizer:
     return tokenizers.Tokenizer.from_str(json.dumps(definition))
+
+
+def _encode(tokenizer: tokenizers.Tokenizer, text: str) -> list[int]:
+    # A batch of one: `encode` holds Python's lock while it works, which would stop the event loop from a thread.
+    (encoding,) = tokenizer.encode_batch_fast([_whole(text)], add_special_tokens=False)
+    return list(encoding.ids)
 
 
 def _whole(text: str) -> str:

@@ -20,7 +20,7 @@ def default_cache_dir() -> Path:
 class ExporterSettings(BaseSettings):
     """Settings of `python -m exporters`."""
 
-    model_config = SettingsConfigDict(env_prefix="EXPORTERS_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="EXPORTERS_", frozen=True, extra="ignore")
 
     cache_dir: Path = Field(
         default_factory=default_cache_dir,
