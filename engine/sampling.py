@@ -18,6 +18,9 @@ from engine.errors import NonFiniteLogitsError
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
+# exp(-30) of the best token's weight: a whole vocabulary of such tokens weighs less than float32 can tell apart.
+NEGLIGIBLE = np.float32(30.0)
+
 _NO_BIAS: Mapping[int, float] = MappingProxyType({})
 
 
@@ -93,23 +96,24 @@ class SamplerState:
         """`prompt` counts for the repetition penalty."""
         self.params = params
         self.rng = np.random.default_rng(params.seed)
-        self._prompt_ids = np.unique(np.asarray(prompt, dtype=np.int64))
+        self._seen = np.unique(np.asarray(prompt, dtype=np.int64))  # for the repetition penalty
         self._counts: dict[int, int] = {}
 
     def record(self, token_id: int) -> None:
         """Remember a token of the answer."""
+        if token_id not in self._counts and token_id not in self._seen:
+            self._seen = np.append(self._seen, token_id)
         self._counts[token_id] = self._counts.get(token_id, 0) + 1
 
     def reshape(self, logits: FloatArray) -> FloatArray:
         """Penalties and biases applied to one row [V]; returns a new array."""
         p = self.params
         out = logits.copy()
-        answer = np.fromiter(self._counts, np.int64, len(self._counts))
         if p.repetition_penalty != 1:
-            ids = np.union1d(self._prompt_ids, answer)
-            seen = out[ids]
-            out[ids] = np.where(seen > 0, seen / p.repetition_penalty, seen * p.repetition_penalty)
-        if answer.size:
+            seen = out[self._seen]
+            out[self._seen] = np.where(seen > 0, seen / p.repetition_penalty, seen * p.repetition_penalty)
+        if self._counts and (p.presence_penalty or p.frequency_penalty):
+            answer = np.fromiter(self._counts, np.int64, len(self._counts))
             times = np.fromiter(self._counts.values(), np.float32, len(self._counts))
             out[answer] -= p.presence_penalty + p.frequency_penalty * times
         for token_id, bias in p.logit_bias.items():
@@ -154,24 +158,24 @@ def _truncate(row: FloatArray, params: SamplingParams) -> tuple[IntArray, FloatA
 
     Filters apply in that order, each to what the one before has left, as in transformers.
     """
-    scaled = row / np.float32(params.temperature)
-    weights = np.exp(scaled - scaled.max())
-    if params.top_k == 0 and params.top_p == 1 and params.min_p == 0:
-        return np.arange(weights.size), weights
-    if 0 < params.top_k < weights.size:
-        ids = np.argpartition(weights, -params.top_k)[-params.top_k :]
-        total = weights[ids].sum(dtype=np.float64)
-    else:
-        total = weights.sum(dtype=np.float64)
-        # What weighs less cannot survive: all tokens below this share of the mass weigh less than 1 - top_p
-        # together, so the others hold the nucleus. Exact, and leaves few tokens to sort.
-        ids = np.flatnonzero(weights >= max((1 - params.top_p) * total / weights.size, params.min_p))
-    ids = ids[np.argsort(-weights[ids], kind="stable")]
-    mass = weights[ids].cumsum(dtype=np.float64)
-    ids = ids[: int(mass.searchsorted(params.top_p * total)) + 1]
-    kept = weights[ids]
-    is_likely = kept >= params.min_p * kept[0]
-    return ids[is_likely], kept[is_likely]
+    temperature = np.float32(params.temperature)
+    best = row.max()
+    # At low temperatures few tokens weigh anything at all, and exp is what sampling spends its time on.
+    ids = np.flatnonzero(row >= best - NEGLIGIBLE * temperature)
+    weights = np.exp((row[ids] - best) / temperature)
+    if 0 < params.top_k < ids.size:
+        top = np.argpartition(weights, -params.top_k)[-params.top_k :]
+        ids, weights = ids[top], weights[top]
+    total = weights.sum(dtype=np.float64)
+    # What weighs less cannot survive: all tokens below this share of the mass weigh less than 1 - top_p
+    # together, so the others hold the nucleus. Exact, and leaves few tokens to sort.
+    is_possible = weights >= max((1 - params.top_p) * total / weights.size, params.min_p)
+    ids, weights = ids[is_possible], weights[is_possible]
+    if params.top_p == 1:
+        return ids, weights
+    order = np.argsort(-weights, kind="stable")
+    size = int(weights[order].cumsum(dtype=np.float64).searchsorted(params.top_p * total)) + 1
+    return ids[order[:size]], weights[order[:size]]
 
 
 def _report(row: FloatArray, token_id: int, state: SamplerState) -> Sampled:
