@@ -6,6 +6,7 @@ EngineError
 ├── RegistryError            no such version, no champion
 ├── ProviderError            the execution provider asked for does not work here
 ├── ChatTemplateError        the model's template refuses these messages
+├── InvalidRequestError      a parameter that no model could follow (wrong input)
 ├── PromptTooLongError       can never run: shorten it (wrong input)
 ├── QueueFullError           not now: try again later
 ├── NonFiniteLogitsError     the model gave NaN or infinity for a row
@@ -37,6 +38,10 @@ class ProviderError(EngineError):
 
 class ChatTemplateError(EngineError, ValueError):
     """The model's chat template refuses these messages, for instance two user turns in a row."""
+
+
+class InvalidRequestError(EngineError, ValueError):
+    """A parameter of the request is out of range for the model that serves."""
 
 
 class PromptTooLongError(EngineError, ValueError):

@@ -129,25 +129,23 @@ def sample(logits: FloatArray, states: Sequence[SamplerState]) -> list[Sampled]:
         states: [B].
 
     Raises:
-        NonFiniteLogitsError: A row holds NaN or +inf, or nothing above -inf. No state has changed.
+        NonFiniteLogitsError: A row holds NaN or +inf, or biases left nothing above -inf. No state has changed.
     """
-    best = logits.max(axis=1)  # NaN wins a maximum, so this finds it too
-    bad = np.flatnonzero(~np.isfinite(best))
-    if bad.size:
-        raise NonFiniteLogitsError(bad.tolist())
-    chosen = [_choose(row, state) for row, state in zip(logits, states, strict=True)]
+    rows = [s.reshape(row) if s.params.reshapes_logits else row for row, s in zip(logits, states, strict=True)]
+    # NaN wins a maximum, so this finds it too.
+    bad = [i for i, row in enumerate(rows) if not np.isfinite(row.max())]
+    if bad:
+        raise NonFiniteLogitsError(bad)
+    chosen = [_choose(row, state) for row, state in zip(rows, states, strict=True)]
     for token_id, state in zip(chosen, states, strict=True):
         state.record(token_id)
     return [_report(row, token, state) for row, token, state in zip(logits, chosen, states, strict=True)]
 
 
 def _choose(row: FloatArray, state: SamplerState) -> int:
-    params = state.params
-    if params.reshapes_logits:
-        row = state.reshape(row)
-    if params.temperature == 0:
+    if state.params.temperature == 0:
         return int(row.argmax())
-    ids, weights = _truncate(row, params)
+    ids, weights = _truncate(row, state.params)
     cumulative = weights.cumsum(dtype=np.float64)
     place = int(cumulative.searchsorted(state.rng.random() * cumulative[-1], side="right"))
     return int(ids[min(place, ids.size - 1)])

@@ -8,6 +8,7 @@ its last answer has.
 import asyncio
 import functools
 import logging
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +18,18 @@ from typing import Self
 
 from engine.bundle import GRAPH_NAME, TEMPLATE_NAME, TOKENIZER_NAME, Bundle
 from engine.chat_template import ChatTemplate
-from engine.errors import BundleError, EngineClosedError, EngineError, QueueFullError
+from engine.errors import (
+    BundleError,
+    EngineClosedError,
+    EngineError,
+    InvalidRequestError,
+    NonFiniteLogitsError,
+    QueueFullError,
+)
 from engine.generation import Completion, FinishReason, Generation, GenerationRequest, TokenLogprob
 from engine.metrics import Metrics, MetricsSnapshot
 from engine.prompt import Prompt, PromptBuilder
-from engine.sampling import Sampled, SamplerState, sample
+from engine.sampling import FloatArray, Sampled, SamplerState, sample
 from engine.scheduler import Decode, Prefill, Scheduler, Sequence, StepPlan
 from engine.session import Session
 from engine.settings import EngineSettings
@@ -108,8 +116,9 @@ class Worker:
     async def submit(self, request: GenerationRequest) -> Generation:
         """Tokenise a request and put it in line; see `TextEngine.submit`."""
         self._require_room()
+        self._require_valid(request)
         submitted_at = self._clock()
-        max_tokens = max(1, min(request.max_tokens, self._session.length // 2))
+        max_tokens = min(request.max_tokens, self._session.length // 2)
         limit = self._session.length - max_tokens
         self._num_encoding += 1
         try:
@@ -163,6 +172,17 @@ class Worker:
         if num_waiting >= self._queue_limit:
             raise QueueFullError(num_waiting, self._queue_limit)
 
+    def _require_valid(self, request: GenerationRequest) -> None:
+        """Refuse at the door what would fail in the middle of a batch."""
+        if request.max_tokens < 1:
+            raise InvalidRequestError(f"max_tokens is {request.max_tokens}, must be 1 or more")
+        for token_id, bias in request.sampling.logit_bias.items():
+            if not 0 <= token_id < self._session.vocabulary or math.isnan(bias) or bias == math.inf:
+                raise InvalidRequestError(
+                    f"logit_bias {token_id}: {bias} is impossible; token ids are 0 to "
+                    f"{self._session.vocabulary - 1}, biases numbers or -inf"
+                )
+
     def _answer(self, request: GenerationRequest, prompt: Prompt, max_tokens: int, submitted_at: float) -> _Answer:
         sequence = Sequence(request.chat, list(prompt.ids))
         return _Answer(
@@ -213,7 +233,14 @@ class Worker:
         self._metrics.count_run(time.perf_counter() - started, decoded)
         self._scheduler.commit(plan.run)
         for answer, token in zip(answers, sampled, strict=True):
-            self._deliver(answer, token)
+            if isinstance(token, NonFiniteLogitsError):
+                self._fail(answer, token)
+                continue
+            try:
+                self._deliver(answer, token)
+            except Exception as error:  # one answer's trouble must not end the loop that serves them all
+                logger.exception("an answer of %s failed", self.version)
+                self._fail(answer, EngineClosedError(f"the answer could not be delivered: {error}"))
 
     def _fail_run(self, plan: StepPlan, error: Exception) -> None:
         """A run that failed may have left anything in its slots: end its answers and forget the slots."""
@@ -294,7 +321,7 @@ def _rows(plan: StepPlan) -> tuple[Sequence, ...]:
     return (plan.run.sequence,) if plan.run.is_last else ()
 
 
-def _execute(session: Session, plan: StepPlan, states: list[SamplerState]) -> list[Sampled]:
+def _execute(session: Session, plan: StepPlan, states: list[SamplerState]) -> list[Sampled | NonFiniteLogitsError]:
     """Carry out a step on the model's thread."""
     session.move(plan.moves)
     run = plan.run
@@ -304,7 +331,19 @@ def _execute(session: Session, plan: StepPlan, states: list[SamplerState]) -> li
     else:
         tokens = [s.tokens[-1] for s in run.sequences]
         logits = session.decode(tokens, [s.num_computed for s in run.sequences])
-    return sample(logits, states) if states else []
+    return _sample_each(logits, states) if states else []
+
+
+def _sample_each(logits: FloatArray, states: list[SamplerState]) -> list[Sampled | NonFiniteLogitsError]:
+    """Sample the rows that can be; a row whose logits are broken gets the error, alone."""
+    try:
+        return list(sample(logits, states))
+    except NonFiniteLogitsError as error:
+        results: list[Sampled | NonFiniteLogitsError] = [error] * len(states)
+        sound = [row for row in range(len(states)) if row not in error.rows]
+        for row, token in zip(sound, sample(logits[sound], [states[row] for row in sound]), strict=True):
+            results[row] = token
+        return results
 
 
 def _load(path: Path, settings: EngineSettings) -> tuple[Bundle, Session]:

@@ -19,6 +19,7 @@ from engine import (
     EngineError,
     FinishReason,
     GenerationRequest,
+    InvalidRequestError,
     NonFiniteLogitsError,
     PromptTooLongError,
     QueueFullError,
@@ -211,16 +212,31 @@ async def test_an_empty_conversation_is_refused(start_engine: StartEngine) -> No
         await engine.submit(GenerationRequest((), "chat"))
 
 
-async def test_a_model_that_gives_nan_fails_its_answers_and_serves_on(start_engine: StartEngine) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_tokens": 0},
+        {"sampling": SamplingParams(logit_bias={512: 1.0})},
+        {"sampling": SamplingParams(logit_bias={-1: 1.0})},
+        {"sampling": SamplingParams(logit_bias={3: float("nan")})},
+        {"sampling": SamplingParams(logit_bias={3: float("inf")})},
+    ],
+    ids=str,
+)
+async def test_what_would_fail_in_a_batch_is_refused_at_the_door(start_engine: StartEngine, wrong: Any) -> None:
     engine = await start_engine()
-    bad = SamplingParams(temperature=0, logit_bias={0: float("nan")})
-    assert (await answer(engine, request(sampling=bad, chat="biased"))) is not None  # a bias is the caller's affair
-    session = engine._workers[-1]._session
-    healthy = session.prefill
-    session.prefill = lambda *a: healthy(*a) * float("nan")
+    with pytest.raises(InvalidRequestError):
+        await engine.submit(request(**wrong))
+
+
+async def test_rows_that_cannot_be_sampled_fail_alone_and_the_engine_serves_on(start_engine: StartEngine) -> None:
+    engine = await start_engine()
+    nothing_left = SamplingParams(temperature=0, logit_bias=dict.fromkeys(range(512), float("-inf")))
+    fine = await engine.submit(request(chat="fine", max_tokens=30))
+    await anext(fine)
     with pytest.raises(NonFiniteLogitsError):
-        await answer(engine, request(chat="broken"))
-    session.prefill = healthy
+        await answer(engine, request(chat="broken", sampling=nothing_left))
+    assert len((await fine.result()).token_ids) > 1
     assert (await answer(engine, request(chat="whole"))).token_ids
 
 
