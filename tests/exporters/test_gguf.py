@@ -14,7 +14,8 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from exporters.errors import SourceError, SourceUnreachableError, UnsupportedModelError
-from exporters.gguf import build_tokenizer, convert, import_gguf, merges_of_scores, special_tokens
+from exporters.gguf import convert, import_gguf
+from exporters.gguf_tokenizer import build_tokenizer, merges_of_scores, special_tokens
 from exporters.progress import Bar, Progress
 from exporters.settings import ExporterSettings
 from exporters.wheels import WHEEL_MODELS, fetch
