@@ -3,6 +3,7 @@
 Each stage takes and returns files or plain values and stands in a module of its own.
 """
 
+import copy
 import logging
 import re
 import warnings
@@ -37,11 +38,10 @@ from exporters.optimise import optimise
 from exporters.progress import Progress
 from exporters.quantise import SCHEMES, count_matrices, quantise
 from exporters.staging import publish, staging_dir
-from exporters.tracing import trace
+from exporters.tracing import FLOAT_TYPES, trace
 from exporters.vocabulary import Vocabulary, read_vocabulary
 
 NUM_STAGES = sources.NUM_STAGES + 5
-TORCH_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 KV_TYPES: dict[str, KvDtype] = {"fp16": "float16", "bf16": "bfloat16"}
 
 
@@ -131,10 +131,9 @@ def _build(
     with progress.stage("trace the graph and optimise it"):
         traced = work / "traced.onnx"
         model = loaded.model
-        if recipe.precision in TORCH_TYPES:
-            model = model.to(TORCH_TYPES[recipe.precision])
+        if recipe.precision in KV_TYPES:  # a copy, for the reference keeps its fp32 weights
+            model = copy.deepcopy(model).to(FLOAT_TYPES[recipe.precision])
         trace(model, traced, context=info.context, tolerance=tolerance.logit_difference)
-        model.to(torch.float32)
         quantised = recipe.precision in SCHEMES
         graph = optimise(traced, (work if quantised else folder) / GRAPH_NAME, providers=providers)
 

@@ -31,6 +31,7 @@ DUMMY_CACHE_LENGTH = 16
 TRACE_SHAPE = {"batch_size": 2, "sequence_length": 3}  # a prefill of two rows
 # A decode step of rows with unequal lengths, and a chunk of a prompt that is partly in the cache.
 CHECKED_SHAPES = ({"batch_size": 3, "sequence_length": 1}, {"batch_size": 1, "sequence_length": 4})
+FLOAT_TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 ATTENTION_NAME = "mynah_group_query_attention"
 
 
@@ -88,8 +89,10 @@ class StepInputs(DummyInputGenerator):  # type: ignore[misc]  # optimum is untyp
         self.sizes = architectures.dimensions(normalized_config.config)
         self.batch_size, self.sequence_length = batch_size, sequence_length
 
-    def generate(self, input_name: str, **_: Any) -> Any:
-        """One named input."""
+    def generate(self, input_name: str, *, float_dtype: str = "fp32", **_: Any) -> Any:
+        """One named input; the cache in `float_dtype`, as optimum names types."""
+        if input_name == "past_key_values":
+            return self._past_key_values(FLOAT_TYPES[float_dtype])
         return getattr(self, f"_{input_name}")()
 
     def _lengths(self) -> list[int]:
@@ -111,15 +114,16 @@ class StepInputs(DummyInputGenerator):  # type: ignore[misc]  # optimum is untyp
     def _logits_index(self) -> Tensor:
         return torch.arange(self.sequence_length)
 
-    def _past_key_values(self) -> list[tuple[Tensor, Tensor]]:
+    def _past_key_values(self, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
         shape = (self.batch_size, self.sizes.kv_heads, DUMMY_CACHE_LENGTH, self.sizes.head_size)
         generator = torch.Generator().manual_seed(0)
         filled = torch.arange(DUMMY_CACHE_LENGTH) < torch.tensor(self._lengths())[:, None]
         filled = filled[:, None, :, None]  # the operator clears what lies behind a row's end
-        return [
-            (torch.randn(shape, generator=generator) * filled, torch.randn(shape, generator=generator) * filled)
-            for _ in range(self.sizes.layers)
-        ]
+
+        def random() -> Tensor:
+            return (torch.randn(shape, generator=generator) * filled).to(dtype)
+
+        return [(random(), random()) for _ in range(self.sizes.layers)]
 
 
 def _serving_config(model: Any, context: int) -> Any:
@@ -154,7 +158,10 @@ def _serving_config(model: Any, context: int) -> Any:
         def patch_model_for_export(self, model: Any, model_kwargs: Any = None) -> "ServingPatcher":
             return ServingPatcher(self, model, model_kwargs, context=context)
 
-    return ServingOnnxConfig(model.config, task="text-generation", use_past=True, use_past_in_inputs=True)
+    float_dtype = next(name for name, dtype in FLOAT_TYPES.items() if dtype == model.dtype)
+    return ServingOnnxConfig(
+        model.config, task="text-generation", use_past=True, use_past_in_inputs=True, float_dtype=float_dtype
+    )
 
 
 class _PassThroughCache:
@@ -247,7 +254,8 @@ class ServingPatcher(ModelPatcher):  # type: ignore[misc]  # optimum is untyped
             return_dict=True,
             logits_to_keep=logits_index,
         )
-        return {"logits": output.logits, "past_key_values": self._step.present}
+        # In fp32 whatever the weights are: the sampler wants it, and numpy has no bf16.
+        return {"logits": output.logits.float(), "past_key_values": self._step.present}
 
     def _attend(
         self, layer: nn.Module, query: Tensor, key: Tensor, value: Tensor, _mask: Any, **call: Any
