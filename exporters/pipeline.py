@@ -38,7 +38,7 @@ from exporters.optimise import optimise
 from exporters.progress import Progress
 from exporters.quantise import SCHEMES, count_matrices, quantise
 from exporters.staging import publish, staging_dir
-from exporters.tracing import FLOAT_TYPES, trace
+from exporters.tracing import FLOAT_TYPES, count_layer_runs, trace
 from exporters.vocabulary import Vocabulary, read_vocabulary
 
 NUM_STAGES = sources.NUM_STAGES + 5
@@ -128,12 +128,12 @@ def _build(
     texts = verify.evaluation_texts(loaded.tokenizer, min(info.context, 1024), recipe.evaluation_tokens)
     num_tokens = sum(map(len, texts))
 
-    with progress.stage("trace the graph and optimise it"):
+    with progress.stage("trace the graph and optimise it", count_layer_runs(info.layers), "layer") as bar:
         traced = work / "traced.onnx"
         model = loaded.model
         if recipe.precision in KV_TYPES:  # a copy, for the reference keeps its fp32 weights
             model = copy.deepcopy(model).to(FLOAT_TYPES[recipe.precision])
-        trace(model, traced, context=info.context, tolerance=tolerance.logit_difference)
+        trace(model, traced, context=info.context, tolerance=tolerance.logit_difference, advance=bar.update)
         quantised = recipe.precision in SCHEMES
         graph = optimise(traced, (work if quantised else folder) / GRAPH_NAME, providers=providers)
 

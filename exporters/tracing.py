@@ -9,7 +9,7 @@ use and the patch that gives the model one fused attention operator. See docs/de
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +35,21 @@ FLOAT_TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloa
 ATTENTION_NAME = "mynah_group_query_attention"
 
 
-def trace(model: Any, out: Path, *, context: int, tolerance: float) -> None:
+def count_layer_runs(layers: int) -> int:
+    """How many layers run while a model of so many is traced and checked; what `trace` reports on."""
+    return layers * (1 + len(CHECKED_SHAPES))
+
+
+def trace(model: Any, out: Path, *, context: int, tolerance: float, advance: Callable[[int], object]) -> None:
     """Write the serving graph of `model` to `out` and check it against torch.
 
     Args:
         model: A transformers causal LM in evaluation mode; unchanged on return.
         context: Longest sequence that the rotary tables shall cover, in tokens.
         tolerance: Largest absolute difference to torch that optimum's validation accepts.
+        advance: Called with 1 for each layer that has run.
     """
-    config = _serving_config(model, context)
+    config = _serving_config(model, context, advance)
     with _quiet_tracer():
         _, outputs = export(
             model,
@@ -126,7 +132,7 @@ class StepInputs(DummyInputGenerator):  # type: ignore[misc]  # optimum is untyp
         return [(random(), random()) for _ in range(self.sizes.layers)]
 
 
-def _serving_config(model: Any, context: int) -> Any:
+def _serving_config(model: Any, context: int, advance: Callable[[int], object]) -> Any:
     """The architecture's optimum config with our inputs, outputs and patcher in place of its own."""
     constructor = TasksManager.get_exporter_config_constructor(
         "onnx", model_type=model.config.model_type, task=TASK, library_name="transformers"
@@ -156,7 +162,7 @@ def _serving_config(model: Any, context: int) -> Any:
             return {f"{name}.{i}.{part}": axes for i in layers for part in ("key", "value")}
 
         def patch_model_for_export(self, model: Any, model_kwargs: Any = None) -> "ServingPatcher":
-            return ServingPatcher(self, model, model_kwargs, context=context)
+            return ServingPatcher(self, model, model_kwargs, context=context, advance=advance)
 
     float_dtype = next(name for name, dtype in FLOAT_TYPES.items() if dtype == model.dtype)
     return ServingOnnxConfig(
@@ -191,10 +197,12 @@ class ServingPatcher(ModelPatcher):  # type: ignore[misc]  # optimum is untyped
     the graph's inputs. Everything is put back on exit.
     """
 
-    def __init__(self, config: Any, model: Any, model_kwargs: Any = None, *, context: int) -> None:
-        """`context` is the length of the rotary tables in tokens."""
+    def __init__(
+        self, config: Any, model: Any, model_kwargs: Any = None, *, context: int, advance: Callable[[int], object]
+    ) -> None:
+        """`context` is the length of the rotary tables in tokens; `advance` is told of each layer that runs."""
         super().__init__(config, model, model_kwargs)
-        self._context = context
+        self._context, self._advance = context, advance
         self._model_forward = self.orig_forward
         self._step: _Step | None = None
         self._undo = contextlib.ExitStack()
@@ -271,6 +279,7 @@ class ServingPatcher(ModelPatcher):  # type: ignore[misc]  # optimum is untyped
             query, key, value, past_key, past_value, step.seqlens_k, step.total, cos, sin, spec
         )
         step.present.append((present[0], present[1]))
+        self._advance(1)
         return output, None
 
     def _rotary(self, layer: nn.Module) -> tuple[Any, Any]:
