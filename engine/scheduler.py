@@ -130,6 +130,12 @@ class Scheduler:
         self._running.remove(sequence)
         sequence.slot = None
 
+    def forget_cache(self) -> None:
+        """Empty all slots, none of which may be in use: what they hold is no longer known."""
+        assert not self._running, "a running sequence would lose its past"
+        self._slots = SlotTable(len(self._slots))
+        self._pending_moves = []
+
     def _admit(self) -> None:
         while len(self.waiting) and len(self._running) < self._max_batch:
             sequence = self.waiting.pop()

@@ -158,6 +158,8 @@ class Worker:
                 else:
                     await self._step(plan)
         finally:
+            for answer in self._answers.values():  # none, unless the loop itself broke
+                answer.generation.fail(_closed())
             await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -227,7 +229,7 @@ class Worker:
             sampled = await asyncio.get_running_loop().run_in_executor(self._model_thread, run)
         except Exception as error:
             logger.exception("a step of %s failed", self.version)
-            self._fail_run(plan, error)
+            self._fail_run(error)
             return
         decoded = len(rows) if isinstance(plan.run, Decode) else 0
         self._metrics.count_run(time.perf_counter() - started, decoded)
@@ -242,12 +244,12 @@ class Worker:
                 logger.exception("an answer of %s failed", self.version)
                 self._fail(answer, EngineClosedError(f"the answer could not be delivered: {error}"))
 
-    def _fail_run(self, plan: StepPlan, error: Exception) -> None:
-        """A run that failed may have left anything in its slots: end its answers and forget the slots."""
-        sequences = plan.run.sequences if isinstance(plan.run, Decode) else (plan.run.sequence,)
+    def _fail_run(self, error: Exception) -> None:
+        """A run that failed may have left anything in the cache: end what was running and forget all slots."""
         failure = error if isinstance(error, EngineError) else EngineClosedError(f"the model failed: {error}")
-        for sequence in sequences:
+        for sequence in self._scheduler.running:
             self._fail(self._answers[sequence], failure)
+        self._scheduler.forget_cache()
 
     def _deliver(self, answer: _Answer, token: Sampled) -> None:
         """Take one sampled token into the answer and end it if it is complete."""

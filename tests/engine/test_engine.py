@@ -240,6 +240,24 @@ async def test_rows_that_cannot_be_sampled_fail_alone_and_the_engine_serves_on(s
     assert (await answer(engine, request(chat="whole"))).token_ids
 
 
+async def test_a_model_that_fails_in_a_run_ends_what_was_running_and_serves_on(start_engine: StartEngine) -> None:
+    """A graph that breaks at run time, here because its cache was taken away under it."""
+    engine = await start_engine()
+    running = await engine.submit(request(chat="a", max_tokens=200))
+    waiting = [await engine.submit(request(chat=str(i), max_tokens=5)) for i in range(6)]
+    await anext(running)
+    session = engine._workers[-1]._session
+    bindings = dict(session._bindings)
+    session._bindings = dict.fromkeys(range(1, 9), None)
+    with pytest.raises(EngineClosedError, match="the model failed"):
+        await running.result()
+    session._bindings = bindings
+    ended = await asyncio.gather(*(g.result() for g in waiting), return_exceptions=True)
+    assert all(isinstance(e, EngineClosedError) or e.token_ids for e in ended)
+    alone = await answer(await start_engine(), request(chat="fresh"))
+    assert (await answer(engine, request(chat="a"))).token_ids == alone.token_ids
+
+
 async def test_leaving_the_engine_ends_answers_with_an_error_that_says_so(bundles: Callable[..., Path]) -> None:
     from engine import EngineSettings
 

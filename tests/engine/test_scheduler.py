@@ -171,6 +171,17 @@ def test_a_failed_slot_is_not_reused() -> None:
     assert again.num_reused == 0
 
 
+def test_a_forgotten_cache_reuses_nothing() -> None:
+    driver = Driver()
+    first = _sequence("chat", 30)
+    driver.run_until_decoding(first)
+    driver.scheduler.remove(first)
+    driver.scheduler.forget_cache()
+    again = _sequence("chat", 30)
+    driver.run_until_decoding(again)
+    assert again.num_reused == 0
+
+
 def test_nothing_to_do_is_no_plan() -> None:
     assert Driver().step() is None
 
