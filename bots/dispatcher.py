@@ -28,6 +28,12 @@ MAX_WAITING_PER_CHAT = 32
 QUEUE_POLL_S = 1.0
 """How often a waiting person's place in the queue is looked up; people read it, so faster is no better."""
 
+CUT_SHORT = {
+    FinishReason.LENGTH: "(I stopped there: that is as much as I write at once.)",
+    FinishReason.DEADLINE: "(I stopped there: my time for one answer is up.)",
+}
+"""What people are told when an answer ends in the middle."""
+
 
 @dataclass
 class _ChatLine:
@@ -149,6 +155,8 @@ class Dispatcher:
             return None
         if not posted and completion.finish_reason is not FinishReason.CANCELLED:
             return "I have no answer to that. Please put it in other words."
+        if completion.finish_reason in CUT_SHORT:
+            await self._say(chat, CUT_SHORT[completion.finish_reason])
         return None
 
     async def _show_queue(self, chat: ChatRef, generation: Generation, reply: ReplyStream) -> None:

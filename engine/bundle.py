@@ -7,7 +7,7 @@ schema stands here. Exporters write bundles, the engine opens them; neither know
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,6 +20,7 @@ TOKENIZER_NAME = "tokenizer.json"
 TEMPLATE_NAME = "chat_template.jinja"
 
 Precision = Literal["fp32", "int8", "int4", "fp16", "bf16"]
+Size = Annotated[int, Field(gt=0, lt=2**31)]
 KvDtype = Literal["float32", "float16", "bfloat16"]
 
 
@@ -31,12 +32,12 @@ class ModelInfo(_Frozen):
     """Sizes of the decoder; `context` is the longest sequence in tokens that the graph has positions for."""
 
     architecture: str
-    layers: int
-    heads: int
-    kv_heads: int
-    head_size: int
-    vocabulary: int
-    context: int
+    layers: Size
+    heads: Size
+    kv_heads: Size
+    head_size: Size
+    vocabulary: Size
+    context: Size
     parameters: int
 
 
@@ -188,8 +189,9 @@ def _parse(raw: bytes, path: Path) -> Manifest:
 def _check_file(path: Path, expected: FileInfo) -> None:
     try:
         found = describe_file(path)
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read ({error.strerror}); export the model again") from error
+    except (OSError, ValueError) as error:  # a name with a NUL in it is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BundleError(f"{path} cannot be read ({reason}); export the model again") from error
     if found.size != expected.size:
         raise BundleError(
             f"{path} has {found.size} bytes, {MANIFEST_NAME} says {expected.size}; export the model again"

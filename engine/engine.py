@@ -12,10 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from engine.errors import BundleError, EngineClosedError, EngineError, RegistryError
+from engine.errors import BundleError, EngineClosedError, RegistryError
 from engine.generation import Generation, GenerationRequest
 from engine.metrics import MetricsSnapshot
-from engine.registry import Registry
+from engine.registry import Promotion, Registry
 from engine.settings import EngineSettings
 from engine.worker import Worker
 
@@ -42,7 +42,7 @@ class Engine:
         self._workers: list[Worker] = []  # the last one takes new requests
         self._swap_lock = asyncio.Lock()
         self._closing = asyncio.Event()
-        self._refused: str | None = None
+        self._refused: tuple[str | None, tuple[Promotion, ...]] | None = None
 
     async def __aenter__(self) -> Self:
         """Load the model.
@@ -52,8 +52,12 @@ class Engine:
             BundleError: The bundle is damaged or cannot run.
             ProviderError: The provider does not work here.
         """
-        path = self._bundle or self._champion_path()
-        worker = await Worker.load(path, self._settings, self._clock)
+        if self._bundle is not None:
+            worker = await Worker.load(self._bundle, self._settings, self._clock)
+        else:
+            version = self._champion()
+            path = self._registry.path(version)
+            worker = await Worker.load(path, self._settings, self._clock, version=version)
         await self._tasks.__aenter__()
         self._start(worker)
         if self._bundle is None:
@@ -97,8 +101,11 @@ class Engine:
         Raises:
             BundleError: It is damaged or cannot run. The model in use serves on.
         """
+        return await self._swap(bundle)
+
+    async def _swap(self, bundle: Path, version: str | None = None) -> str:
         async with self._swap_lock:
-            worker = await Worker.load(bundle, self._settings, self._clock)
+            worker = await Worker.load(bundle, self._settings, self._clock, version=version)
             if self._closing.is_set():
                 raise EngineClosedError("the engine is shutting down; nothing was swapped")
             old = self._workers[-1]
@@ -107,14 +114,14 @@ class Engine:
             logger.info("new requests go to %s; %s finishes its answers", worker.version, old.version)
             return worker.version
 
-    def _champion_path(self) -> Path:
+    def _champion(self) -> str:
         version = self._registry.champion()
         if version is None:
             raise RegistryError(
                 f"{self._registry.root} holds no model yet; make the default one with `make model`, or any other "
                 "with `python -m exporters SOURCE OUT` and `python -m engine add OUT --promote`"
             )
-        return self._registry.path(version)
+        return version
 
     def _start(self, worker: Worker) -> None:
         self._workers.append(worker)
@@ -132,16 +139,19 @@ class Engine:
                 await self._follow_champion()
             except BundleError as error:
                 logger.error("refused a new champion, %s serves on: %s", self.version, error)  # noqa: TRY400
-            except (EngineError, OSError):
+            except Exception:  # whatever it is, replies go on
                 logger.exception("cannot follow the registry; trying again")
 
     async def _follow_champion(self) -> None:
         champion = await asyncio.to_thread(self._registry.champion)
-        if champion in (None, self.version, self._refused):
+        change = champion, (await asyncio.to_thread(self._registry.history))[-1:]
+        if champion in (None, self.version) or change == self._refused:
             return
-        self._refused = champion  # until it has proved good: a damaged bundle is reported once
-        await self.swap(self._registry.path(champion))
-        self._refused = None
+        try:
+            await self._swap(self._registry.path(champion), champion)
+        except BundleError:
+            self._refused = change  # reported once; promoting it again, repaired, is another change
+            raise
 
     async def _is_closed_within(self, seconds: float) -> bool:
         try:

@@ -85,7 +85,7 @@ class Registry:
         version = Bundle.open(bundle).version
         with self._locked():
             target = self.root / VERSIONS_NAME / version
-            if not _is_intact(target):
+            if not _is_intact(target, version):
                 shutil.rmtree(target, ignore_errors=True)
                 staging = target.with_name(f".{version}.staging")
                 shutil.rmtree(staging, ignore_errors=True)
@@ -100,7 +100,7 @@ class Registry:
             RegistryError: There is no such version.
             BundleError: It is damaged; the champion stays.
         """
-        Bundle.open(self.path(version))
+        self._require_intact(version)
         with self._locked():
             self._replace_champion("promote", version, reason)
 
@@ -114,16 +114,22 @@ class Registry:
         """
         with self._locked():
             previous = self._predecessor()
-            Bundle.open(self.path(previous))
+            self._require_intact(previous)
             self._replace_champion("rollback", previous, reason)
         return previous
+
+    def _require_intact(self, version: str) -> None:
+        path = self.path(version)
+        found = Bundle.open(path).version
+        if found != version:
+            raise BundleError(f"{path} holds {found}, not {version}; add the bundle again")
 
     def _predecessor(self) -> str:
         """Replay the history as a stack: a promotion pushes, a rollback pops."""
         line: list[str] = []
         for change in self._read().history:
             if change.action == "rollback":
-                line.pop()
+                del line[-1:]
             elif not line or line[-1] != change.version:
                 line.append(change.version)
         if len(line) < 2:
@@ -169,9 +175,8 @@ class Registry:
             yield
 
 
-def _is_intact(bundle: Path) -> bool:
+def _is_intact(bundle: Path, version: str) -> bool:
     try:
-        Bundle.open(bundle)
+        return Bundle.open(bundle).version == version
     except BundleError:
         return False
-    return True

@@ -6,6 +6,7 @@ generator and history, so what it draws does not depend on who shares its batch.
 Shapes: B batch, V vocabulary.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -20,6 +21,7 @@ IntArray = NDArray[np.int64]
 
 # exp(-30) of the best token's weight: a whole vocabulary of such tokens weighs less than float32 can tell apart.
 NEGLIGIBLE = np.float32(30.0)
+COLDEST = 1e-6  # below this the best token has all the weight, and dividing by it would overflow
 
 _NO_BIAS: Mapping[int, float] = MappingProxyType({})
 
@@ -29,7 +31,7 @@ class SamplingParams:
     """How to choose tokens.
 
     Attributes:
-        temperature: Divides the logits; 0 always takes the best token.
+        temperature: Divides the logits; 0 (or next to it) always takes the best token.
         top_k: Keep the k best tokens (Fan et al., 2018, arXiv:1805.04833); 0 keeps all.
         top_p: Keep the smallest set with this mass (Holtzman et al., 2020, arXiv:1904.09751); 1 keeps all.
         min_p: Keep tokens of at least this share of the best one's probability (Nguyen et al., 2024,
@@ -58,16 +60,15 @@ class SamplingParams:
     logprobs: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.temperature >= 0:
-            raise ValueError(f"temperature is {self.temperature}, must be 0 or more")
-        if self.top_k < 0:
-            raise ValueError(f"top_k is {self.top_k}, must be 0 (all) or more")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p is {self.top_p}, must be in (0, 1]")
-        if not 0 <= self.min_p <= 1:
-            raise ValueError(f"min_p is {self.min_p}, must be in [0, 1]")
-        if not self.repetition_penalty > 0:
-            raise ValueError(f"repetition_penalty is {self.repetition_penalty}, must be above 0")
+        _require("temperature", self.temperature, 0 <= self.temperature < math.inf, "0 or more")
+        _require("top_k", self.top_k, self.top_k >= 0, "0 (all) or more")
+        _require("top_p", self.top_p, 0 < self.top_p <= 1, "in (0, 1]")
+        _require("min_p", self.min_p, 0 <= self.min_p <= 1, "in [0, 1]")
+        _require("repetition_penalty", self.repetition_penalty, 0.01 <= self.repetition_penalty <= 100, "0.01 to 100")
+        for name in ("presence_penalty", "frequency_penalty"):
+            _require(name, getattr(self, name), abs(getattr(self, name)) <= 100, "-100 to 100")
+        _require("seed", self.seed, self.seed is None or self.seed >= 0, "None, or 0 or more")
+        _require("logprobs", self.logprobs, self.logprobs is None or self.logprobs >= 0, "None, or 0 or more")
 
     @property
     def reshapes_logits(self) -> bool:
@@ -78,6 +79,11 @@ class SamplingParams:
             or self.frequency_penalty != 0
             or bool(self.logit_bias)
         )
+
+
+def _require(name: str, value: object, is_right: bool, expected: str) -> None:
+    if not is_right:
+        raise ValueError(f"{name} is {value}, must be {expected}")
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ def sample(logits: FloatArray, states: Sequence[SamplerState]) -> list[Sampled]:
 
 
 def _choose(row: FloatArray, state: SamplerState) -> int:
-    if state.params.temperature == 0:
+    if state.params.temperature < COLDEST:
         return int(row.argmax())
     ids, weights = _truncate(row, state.params)
     cumulative = weights.cumsum(dtype=np.float64)

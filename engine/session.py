@@ -46,7 +46,7 @@ def choose_provider(wanted: Provider) -> ProviderName:
     if "CUDAExecutionProvider" not in available:
         raise ProviderError(
             f"CUDA was asked for, but this onnxruntime has only {', '.join(available)}; "
-            "install it with: pip install 'mynah[gpu]' (after: pip uninstall onnxruntime)"
+            "in the checkout, run: pip uninstall onnxruntime, then: pip install '.[gpu]'"
         )
     return "CUDAExecutionProvider"
 
@@ -213,6 +213,7 @@ def _open(graph: Path, threads: int, provider: ProviderName) -> onnxruntime.Infe
         raise BundleError(f"ONNX Runtime cannot load {graph}: {reason}") from error
     if provider not in session.get_providers():
         raise ProviderError(
-            f"{provider} could not start (a CUDA or cuDNN library is missing); install: pip install 'mynah[gpu]'"
+            f"{provider} could not start (a CUDA or cuDNN library is missing); "
+            "in the checkout, run: pip install '.[gpu]'"
         )
     return session

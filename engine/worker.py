@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from engine.bundle import GRAPH_NAME, TEMPLATE_NAME, TOKENIZER_NAME, Bundle
 from engine.chat_template import ChatTemplate
@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 WARM_UP_TOKENS = 8
 Clock = Callable[[], float]
+WorkerType = TypeVar("WorkerType", bound="Worker")
 
 
 @dataclass(eq=False)
@@ -92,15 +93,19 @@ class Worker:
         self._metrics = Metrics(bundle.version)
 
     @classmethod
-    async def load(cls, path: Path, settings: EngineSettings, clock: Clock = time.monotonic) -> Self:
+    async def load(
+        cls, path: Path, settings: EngineSettings, clock: Clock = time.monotonic, *, version: str | None = None
+    ) -> Self:
         """Open a bundle, load its graph and run it once, without blocking the event loop.
 
+        Args:
+            version: What the bundle has to be, if that is known.
+
         Raises:
-            BundleError: It is damaged, or cannot be loaded or run.
+            BundleError: It is damaged, cannot be loaded or run, or is another version.
             ProviderError: The provider does not work here.
         """
-        bundle, session = await asyncio.to_thread(_load, path, settings)
-        return cls(bundle, session, settings, clock)
+        return await asyncio.to_thread(_load, cls, path, settings, clock, version)
 
     @property
     def is_idle(self) -> bool:
@@ -158,6 +163,7 @@ class Worker:
                 else:
                     await self._step(plan)
         finally:
+            self.abort()
             for answer in self._answers.values():  # none, unless the loop itself broke
                 answer.generation.fail(_closed())
             await asyncio.to_thread(self._close)
@@ -178,6 +184,10 @@ class Worker:
         """Refuse at the door what would fail in the middle of a batch."""
         if request.max_tokens < 1:
             raise InvalidRequestError(f"max_tokens is {request.max_tokens}, must be 1 or more")
+        if not (request.deadline_s is None or request.deadline_s >= 0):
+            raise InvalidRequestError(f"deadline_s is {request.deadline_s}, must be None, or 0 or more")
+        if not all(isinstance(message.content, str) for message in request.messages):
+            raise InvalidRequestError("a message has no text; give the empty string for none")
         for token_id, bias in request.sampling.logit_bias.items():
             if not 0 <= token_id < self._session.vocabulary or math.isnan(bias) or bias == math.inf:
                 raise InvalidRequestError(
@@ -284,8 +294,9 @@ class Worker:
         answer.generation.finish(completion)
 
     def _fail(self, answer: _Answer, error: Exception) -> None:
+        if self._answers.pop(answer.sequence, None) is None:
+            return  # it has ended already
         self._scheduler.remove(answer.sequence, keep_cache=False)
-        del self._answers[answer.sequence]
         self._metrics.failed += 1
         answer.generation.fail(error)
 
@@ -348,35 +359,41 @@ def _sample_each(logits: FloatArray, states: list[SamplerState]) -> list[Sampled
         return results
 
 
-def _load(path: Path, settings: EngineSettings) -> tuple[Bundle, Session]:
+def _load(
+    kind: type[WorkerType], path: Path, settings: EngineSettings, clock: Clock, version: str | None
+) -> WorkerType:
     bundle = Bundle.open(path)
-    session = Session(
-        bundle.file(GRAPH_NAME),
-        bundle.manifest.model,
-        bundle.manifest.kv.dtype,
-        num_slots=max(settings.slots, settings.max_batch),
-        max_batch=settings.max_batch,
-        length=min(settings.context_tokens, bundle.manifest.model.context),
-        threads=settings.threads,
-        provider=settings.provider,
-    )
-    _warm_up(bundle, session)
-    return bundle, session
-
-
-def _warm_up(bundle: Bundle, session: Session) -> None:
-    """Run both kinds of step once: a graph that cannot run is refused before it gets a request."""
+    if version not in (None, bundle.version):
+        raise BundleError(f"{path} holds {bundle.version}, not {version}; add the bundle again")
     try:
-        logits = session.prefill(0, [0] * WARM_UP_TOKENS, 0, [WARM_UP_TOKENS - 1])
-        session.decode([int(logits[0].argmax())], [WARM_UP_TOKENS])
-    except Exception as error:  # onnxruntime's exceptions share no base class
-        reason = str(error).splitlines()[0]
-        raise BundleError(f"{bundle.path} loads but does not run: {reason}; export the model again") from error
+        session = Session(
+            bundle.file(GRAPH_NAME),
+            bundle.manifest.model,
+            bundle.manifest.kv.dtype,
+            num_slots=max(settings.slots, settings.max_batch),
+            max_batch=settings.max_batch,
+            length=min(settings.context_tokens, bundle.manifest.model.context),
+            threads=settings.threads,
+            provider=settings.provider,
+        )
+        _warm_up(session)
+        return kind(bundle, session, settings, clock)
+    except EngineError:
+        raise
+    except Exception as error:  # what onnxruntime and others raise for a bundle that lies about itself
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BundleError(f"{path} is intact but does not run: {reason}; export the model again") from error
+
+
+def _warm_up(session: Session) -> None:
+    """Run both kinds of step once: a graph that cannot run is refused before it gets a request."""
+    logits = session.prefill(0, [0] * WARM_UP_TOKENS, 0, [WARM_UP_TOKENS - 1])
+    session.decode([int(logits[0].argmax())], [WARM_UP_TOKENS])
 
 
 def _read_template(bundle: Bundle) -> str:
     path = bundle.file(TEMPLATE_NAME)
     try:
         return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read ({error.strerror}); export the model again") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"{path} cannot be read ({error}); export the model again") from error

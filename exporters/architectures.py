@@ -59,7 +59,12 @@ def require_supported(config: Any) -> None:
         raise UnsupportedModelError(
             f"architecture {model_type!r} cannot be exported; supported are: {', '.join(SUPPORTED)}"
         )
-    head_size = dimensions(config).head_size
+    sizes = dimensions(config)
+    if sizes.heads % sizes.kv_heads:
+        raise UnsupportedModelError(
+            f"{sizes.heads} heads cannot share {sizes.kv_heads} sets of keys and values evenly; mend config.json"
+        )
+    head_size = sizes.head_size
     if head_size % HEAD_SIZE_MULTIPLE:
         raise UnsupportedModelError(
             f"head size {head_size} is not a multiple of {HEAD_SIZE_MULTIPLE}, which the attention operator "

@@ -33,7 +33,15 @@ from engine.errors import BundleError, ProviderError
 from engine.session import Session, choose_provider
 from exporters import architectures, sources, verify
 from exporters.checkpoint import Checkpoint
-from exporters.errors import OutputError, PrecisionError, SourceError, disk_full_reported
+from exporters.errors import (
+    ExportError,
+    OutputError,
+    PrecisionError,
+    SourceError,
+    UnsupportedModelError,
+    disk_full_reported,
+    is_disk_full,
+)
 from exporters.optimise import optimise
 from exporters.progress import Progress
 from exporters.quantise import SCHEMES, count_matrices, quantise
@@ -65,7 +73,7 @@ class Recipe:
     def tolerance(self) -> verify.Tolerance:
         """What this export may lose."""
         usual = verify.TOLERANCES[self.precision]
-        ratio = self.max_perplexity_ratio or usual.perplexity_ratio
+        ratio = usual.perplexity_ratio if self.max_perplexity_ratio is None else self.max_perplexity_ratio
         return verify.Tolerance(usual.logit_difference, ratio)
 
     @property
@@ -104,11 +112,12 @@ def export(
         ExportError: One of its kinds; the message says what to do. `out` is as it was.
     """
     _require_possible(recipe)
+    out = out.absolute()  # not resolved: a link stays what it is
+    _require_replaceable(out, source, force)
     with disk_full_reported(out.parent), staging_dir(out) as work:
         checkpoint = sources.resolve(source, work, cache, progress, hub_url=hub_url)
-        existing = _existing(out, checkpoint, recipe, force)
-        if existing is not None:
-            return existing
+        if out.exists() and not force:
+            return _same_bundle(out, checkpoint, recipe)
         with progress.stage("load the checkpoint"):
             loaded = _load(checkpoint, recipe)
         folder = work / "bundle"
@@ -180,54 +189,104 @@ def _require_possible(recipe: Recipe) -> None:
         raise PrecisionError(str(error)) from error
 
 
-def _existing(out: Path, checkpoint: Checkpoint, recipe: Recipe, force: bool) -> Bundle | None:
-    """The bundle at `out` if it is what this export would make; None if there is room for a new one.
+def _require_replaceable(out: Path, source: str, force: bool) -> None:
+    """Refuse an OUT that may not give way, before anything is fetched.
+
+    Even `force` replaces a bundle only, intact or damaged: what else stands there is not ours to delete.
+    """
+    if not out.name or out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise OutputError(f"{out} is no folder that a bundle could stand in; choose another OUT")
+    if out.exists() and Path(source).resolve().is_relative_to(out.resolve()):
+        raise OutputError(f"{out} holds the source itself; choose another OUT")
+    if out.exists() and any(out.iterdir()) and not (out / MANIFEST_NAME).exists():
+        raise OutputError(f"{out} exists and is no bundle; remove it, or choose another OUT")
+    if out.exists() and not force:
+        try:
+            Bundle.open(out)
+        except BundleError as error:
+            raise OutputError(f"{out} exists and is no intact bundle; remove it, or use --force") from error
+
+
+def _same_bundle(out: Path, checkpoint: Checkpoint, recipe: Recipe) -> Bundle:
+    """The bundle at `out`, if it is what this export would make.
 
     Raises:
-        OutputError: There is something else.
+        OutputError: It is another one.
     """
-    if force or not out.exists():
-        return None
-    try:
-        bundle = Bundle.open(out)
-    except BundleError as error:
-        raise OutputError(f"{out} exists and is no intact bundle; remove it, or use --force") from error
-    manifest = bundle.manifest
-    found = (manifest.source, manifest.scheme, manifest.provider)
-    if found == (_source_info(checkpoint), recipe.scheme, recipe.provider):
+    bundle = Bundle.open(out)
+    manifest, figures = bundle.manifest, bundle.manifest.evaluation
+    context = min(architectures.dimensions(AutoConfig.from_pretrained(checkpoint.path)).context, recipe.context)
+    wanted = (checkpoint.digest, recipe.scheme, recipe.provider, context)
+    found = (manifest.source.checkpoint_sha256, manifest.scheme, manifest.provider, manifest.model.context)
+    if wanted == found and figures.perplexity <= recipe.tolerance.perplexity_ratio * figures.perplexity_fp32:
         return bundle
     raise OutputError(
-        f"{out} holds {manifest.name} from {manifest.source.name} ({manifest.scheme}); "
-        "choose another OUT, or use --force"
+        f"{out} holds {manifest.name} from {manifest.source.name} ({manifest.scheme}, context "
+        f"{manifest.model.context}); choose another OUT, or use --force"
     )
 
 
 def _load(checkpoint: Checkpoint, recipe: Recipe) -> _Loaded:
-    path = checkpoint.path
     transformers.logging.set_verbosity_error()
     logging.getLogger("optimum").setLevel(logging.ERROR)
     try:
-        config = AutoConfig.from_pretrained(path)
-        architectures.require_supported(config)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager")
-            tokenizer = AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise SourceError(f"{checkpoint.source} cannot be loaded: {error}") from error
-    model.eval()
+            return _read(checkpoint, recipe)
+    except ExportError:
+        raise
+    except Exception as error:  # what transformers, safetensors, tokenizers and jinja raise shares no base class
+        if is_disk_full(error):
+            raise
+        reason = str(error) or type(error).__name__
+        raise SourceError(f"{checkpoint.source} cannot be loaded: {reason[:300]}") from error
+
+
+def _read(checkpoint: Checkpoint, recipe: Recipe) -> _Loaded:
+    """Load config, weights and tokeniser; a model's own code is never run."""
+    path = checkpoint.path
+    config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+    architectures.require_supported(config)
+    model, report = AutoModelForCausalLM.from_pretrained(
+        path, dtype=torch.float32, attn_implementation="eager", trust_remote_code=False, output_loading_info=True
+    )
+    # transformers fills what is missing with random numbers, and no later check could tell.
+    lacking = sorted((*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])))
+    if lacking:
+        raise SourceError(
+            f"{checkpoint.source} lacks {len(lacking)} of the model's weights, for instance {lacking[0]}; "
+            "get a complete checkpoint"
+        )
+    if not (path / "tokenizer.json").exists():
+        raise SourceError(f"{checkpoint.source} has no tokenizer.json; copy it from the model that it was made from")
+    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+    info = _model_info(config, model, recipe)
+    if len(tokenizer) > info.vocabulary:
+        raise SourceError(
+            f"{checkpoint.source} has a tokeniser of {len(tokenizer)} tokens for a model of {info.vocabulary}; "
+            "get the tokeniser that belongs to the weights"
+        )
+    return _Loaded(model.eval(), tokenizer, read_vocabulary(tokenizer, _generation_config(path)), info)
+
+
+def _model_info(config: Any, model: Any, recipe: Recipe) -> ModelInfo:
     sizes = architectures.dimensions(config)
-    info = ModelInfo(
+    context = min(sizes.context, recipe.context)
+    if context < verify.SHORTEST_CONTEXT:
+        raise UnsupportedModelError(
+            f"a context of {context} tokens is less than the {verify.SHORTEST_CONTEXT} that an export is checked "
+            "with; choose a larger --context, or another model"
+        )
+    return ModelInfo(
         architecture=config.model_type,
         layers=sizes.layers,
         heads=sizes.heads,
         kv_heads=sizes.kv_heads,
         head_size=sizes.head_size,
         vocabulary=sizes.vocabulary,
-        context=min(sizes.context, recipe.context),
+        context=context,
         parameters=model.num_parameters(),
     )
-    return _Loaded(model, tokenizer, read_vocabulary(tokenizer, _generation_config(path)), info)
 
 
 def _generation_config(path: Path) -> Any:

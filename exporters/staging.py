@@ -24,12 +24,7 @@ def staging_dir(out: Path) -> Iterator[Path]:
         staging.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write beside {out}: {error.strerror}; choose another OUT") from error
-    lock = os.open(staging, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(lock)
-        raise OutputError(f"another export is writing {out}; wait for it, or choose another OUT") from error
+    lock = _lock(staging, out)
     try:
         _empty(staging)
         yield staging
@@ -44,8 +39,27 @@ def publish(folder: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
         out.rename(old)
-    folder.rename(out)
+    try:
+        folder.rename(out)
+    except OSError as error:
+        if old.exists():
+            old.rename(out)
+        raise OutputError(f"cannot write {out}: {error.strerror}; choose another OUT") from error
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _lock(staging: Path, out: Path) -> int:
+    """A descriptor that holds the lock on the staging folder."""
+    lock = os.open(staging, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_ours = os.fstat(lock).st_ino == staging.stat().st_ino
+    except (BlockingIOError, FileNotFoundError):
+        is_ours = False  # held by another run, or just removed by it
+    if not is_ours:
+        os.close(lock)
+        raise OutputError(f"another export is writing {out}; wait for it, or choose another OUT")
+    return lock
 
 
 def _empty(folder: Path) -> None:

@@ -8,12 +8,14 @@ use and the patch that gives the model one fused attention operator. See docs/de
 """
 
 import contextlib
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from optimum.exporters.error_utils import AtolError
 from optimum.exporters.onnx import export, validate_model_outputs
 from optimum.exporters.onnx.model_patcher import ModelPatcher
 from optimum.exporters.tasks import TasksManager
@@ -24,6 +26,7 @@ from transformers.pytorch_utils import Conv1D
 
 from exporters import architectures
 from exporters.attention import GroupQueryAttention, query_positions
+from exporters.errors import ToleranceError
 
 TASK = "text-generation-with-past"
 OPSET = 18
@@ -48,6 +51,9 @@ def trace(model: Any, out: Path, *, context: int, tolerance: float, advance: Cal
         context: Longest sequence that the rotary tables shall cover, in tokens.
         tolerance: Largest absolute difference to torch that optimum's validation accepts.
         advance: Called with 1 for each layer that has run.
+
+    Raises:
+        ToleranceError: The graph does not compute what the model computes.
     """
     config = _serving_config(model, context, advance)
     with _quiet_tracer():
@@ -60,15 +66,13 @@ def trace(model: Any, out: Path, *, context: int, tolerance: float, advance: Cal
             disable_dynamic_axes_fix=True,
         )
         for shapes in CHECKED_SHAPES:
-            validate_model_outputs(
-                config,
-                model,
-                out,
-                outputs,
-                atol=tolerance,
-                input_shapes=dict(shapes),
-                use_subprocess=False,
-            )
+            try:
+                validate_model_outputs(
+                    config, model, out, outputs, atol=tolerance, input_shapes=dict(shapes), use_subprocess=False
+                )
+            except AtolError as error:
+                found = [float(value) for value in re.findall(r"max diff = (\S+)", str(error))]
+                raise ToleranceError("difference of the traced graph to torch", max(found), tolerance) from error
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from exporters.errors import ToleranceError
 PARITY_LENGTHS = (24, 57, 33, 41)  # prompts of unequal lengths, so that rows of a batch differ
 PARITY_STEPS = 8
 PARITY_CHUNK = 16
+SHORTEST_CONTEXT = max(PARITY_LENGTHS) + PARITY_STEPS
 WINDOW = 256  # tokens per forward pass when scoring
 
 
@@ -134,7 +135,9 @@ def _decode_difference(model: Any, session: Session, prompts: list[list[int]]) -
 
 
 def _difference(found: FloatArray, expected: FloatArray) -> float:
-    return float(np.abs(found - expected).max())
+    """Largest absolute difference; infinite if either side is not finite, for NaN would slip through a maximum."""
+    worst = float(np.abs(found - expected).max())
+    return worst if math.isfinite(worst) else math.inf
 
 
 def torch_logits(model: Any, ids: Sequence[int]) -> FloatArray:

@@ -14,7 +14,7 @@ from exporters.errors import SourceError
 
 # For base models without a template: a transcript, in which the next "User:" ends an answer.
 PLAIN_TEMPLATE_STOPS = ("\nUser:", "\nAssistant:")
-MARKER = "mynah-end-of-turn"
+MARKER = "mynah-marker"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ def read_vocabulary(tokenizer: Any, generation_config: Any) -> Vocabulary:
     """Collect what serving needs from a transformers tokeniser and generation config.
 
     Raises:
-        SourceError: The tokeniser has no fast version, without which it cannot be served.
+        SourceError: The tokeniser has no fast version, without which it cannot be served, or its chat template
+            ignores the messages.
     """
     if not tokenizer.is_fast:
         raise SourceError(
@@ -46,6 +47,8 @@ def read_vocabulary(tokenizer: Any, generation_config: Any) -> Vocabulary:
     if not has_template:
         tokenizer.chat_template = resources.files("exporters").joinpath("data/plain_chat.jinja").read_text()
     template = tokenizer.get_chat_template()
+    if MARKER not in tokenizer.apply_chat_template([{"role": "user", "content": MARKER}], tokenize=False):
+        raise SourceError("the chat template leaves out what people say; give the checkpoint another one")
     # Plain text of the library's own serialisation: without the padding and truncation that training may have set.
     definition = json.loads(tokenizer.backend_tokenizer.to_str()) | {"padding": None, "truncation": None}
     special = {k: v for k, v in tokenizer.special_tokens_map.items() if isinstance(v, str)}

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bots.console.session import EXIT_NO_ENGINE, run
@@ -47,14 +47,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--greedy", action="store_true", help="always take the likeliest word: the same answers every time"
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="make the choice of words repeatable")
-    parser.add_argument("--max-tokens", type=_positive, metavar="N", help="longest answer, in tokens")
+    parser.add_argument("--seed", type=_at_least(0), metavar="N", help="make the choice of words repeatable")
+    parser.add_argument("--max-tokens", type=_at_least(1), metavar="N", help="longest answer, in tokens")
     return parser
 
 
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+def _at_least(minimum: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.lstrip("-").isdecimal() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of {minimum} or more")
+        return int(text)
+
     return number
 
 

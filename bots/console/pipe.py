@@ -111,5 +111,7 @@ class PipeAdapter:
         try:
             await (to or self._stdout).write(text.encode(errors="replace"))
         except AdapterClosedError:
+            if to is self._stderr and not self._is_closed:
+                return  # nobody reads notices any more; replies go on
             self._close()
             raise

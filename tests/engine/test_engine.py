@@ -359,3 +359,66 @@ async def test_a_graph_that_loads_but_cannot_run_is_refused(
         await engine.swap(wrong)
     assert engine.version == before
     assert (await answer(engine, request())).token_ids
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda m: m["model"].update(kv_heads=-2),
+        lambda m: m["model"].update(context=-5),
+        lambda m: m["model"].update(vocabulary=10**15),
+        lambda m: m["model"].update(head_size=32),
+    ],
+    ids=["kv_heads", "context", "vocabulary", "head_size"],
+)
+async def test_a_manifest_that_lies_is_refused_and_the_engine_serves_on(
+    start_engine: StartEngine, bundles: Callable[..., Path], tmp_path: Path, damage: Callable[[Any], None]
+) -> None:
+    engine = await start_engine()
+    wrong = tmp_path / "wrong"
+    shutil.copytree(bundles(), wrong)
+    manifest = json.loads((wrong / "bundle.json").read_text())
+    damage(manifest)
+    (wrong / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError):
+        await engine.swap(wrong)
+    assert (await answer(engine, request())).token_ids
+
+
+async def test_a_champion_that_was_repaired_and_promoted_again_is_taken_up(
+    start_engine: StartEngine, bundles: Callable[..., Path], tmp_path: Path, caplog: Any
+) -> None:
+    registry = Registry(tmp_path)
+    old, new = (registry.add(bundles(seed=seed)) for seed in (0, 1))
+    registry.promote(old, "first")
+    engine = await start_engine(registry=tmp_path, watch_interval_s=0.02)
+    registry.promote(new, "better")
+    template = registry.path(new) / "chat_template.jinja"
+    template.write_bytes(b"\xff\xfe")
+    while "refused a new champion" not in caplog.text and engine.version == old:
+        await asyncio.sleep(0.01)
+    registry.add(bundles(seed=1))
+    registry.promote(new, "repaired")
+    while engine.version != new:
+        await asyncio.sleep(0.01)
+    assert (await answer(engine, request())).version == new
+
+
+async def test_a_version_that_is_not_what_its_folder_says_is_refused(
+    start_engine: StartEngine, bundles: Callable[..., Path], tmp_path: Path
+) -> None:
+    registry = Registry(tmp_path)
+    version = registry.add(bundles())
+    other = registry.add(bundles(seed=1))
+    registry.path(other).rename(tmp_path / "versions" / "renamed")
+    with pytest.raises(BundleError, match="not renamed"):
+        registry.promote("renamed", "by hand")
+    registry.promote(version, "first")
+    assert (await start_engine(registry=tmp_path)).version == version
+
+
+@pytest.mark.parametrize("wrong", [{"deadline_s": float("nan")}, {"deadline_s": -1}], ids=str)
+async def test_a_deadline_that_is_none_is_refused(start_engine: StartEngine, wrong: Any) -> None:
+    engine = await start_engine()
+    with pytest.raises(InvalidRequestError):
+        await engine.submit(request(**wrong))

@@ -99,6 +99,12 @@ def test_temperature_zero_takes_the_best_token() -> None:
     assert [s.token_id for s in sample(logits, states)] == logits.argmax(axis=1).tolist()
 
 
+@pytest.mark.parametrize("temperature", [1e-50, 1e-7])
+def test_next_to_no_temperature_takes_the_best_token(temperature: float) -> None:
+    row = _logits(12)[0]
+    assert set(_draws(row, SamplingParams(temperature=temperature), 5)) == {int(row.argmax())}
+
+
 def test_a_seed_repeats_the_draws_whoever_shares_the_batch() -> None:
     logits = _logits(7, rows=4)
     params = SamplingParams(temperature=1.3, seed=42)
@@ -150,7 +156,20 @@ def test_log_probabilities_are_those_of_the_model_itself() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"temperature": -1}, {"temperature": math.nan}, {"top_p": 0}, {"top_p": 1.1}, {"top_k": -1}, {"min_p": 2}],
+    [
+        {"temperature": -1},
+        {"temperature": math.nan},
+        {"temperature": math.inf},
+        {"top_p": 0},
+        {"top_p": 1.1},
+        {"top_k": -1},
+        {"min_p": 2},
+        {"repetition_penalty": 0},
+        {"presence_penalty": math.nan},
+        {"frequency_penalty": math.inf},
+        {"seed": -1},
+        {"logprobs": -1},
+    ],
 )
 def test_values_out_of_range_are_refused_by_name(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

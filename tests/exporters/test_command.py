@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import OPTConfig, OPTForCausalLM
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, OPTConfig, OPTForCausalLM
 
 from engine.bundle import Bundle
 from exporters import PrecisionError, Recipe, ToleranceError, pipeline
@@ -109,9 +110,102 @@ def test_something_else_at_out_is_left_alone(
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.txt").write_text("precious")
-    assert main([str(checkpoints()), str(out)]) == 1
-    assert "--force" in _error(capsys)
+    for force in ([], ["--force"]):
+        assert main([str(checkpoints()), str(out), *force]) == 1
+        assert "no bundle" in _error(capsys)
     assert (out / "thesis.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_the_source_itself_is_never_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], force: list[str]
+) -> None:
+    folder = save_checkpoint("llama", tmp_path / "home" / "model")
+    (tmp_path / "home" / "bundle.json").write_text("{}")
+    for out in (folder, folder.parent):
+        assert main([str(folder), str(out), *force]) == 1
+        assert "source itself" in _error(capsys)
+    assert (folder / "config.json").exists()
+
+
+def test_a_link_or_file_at_out_is_left_alone(
+    tmp_path: Path, checkpoints: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("precious")
+    for name in ("link", "file"):
+        assert main([str(checkpoints()), str(tmp_path / name), "--force"]) == 1
+        assert "no folder" in _error(capsys)
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def _without_a_weight(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _truncated(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def _with_constant_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text("Hello!")
+
+
+def _with_broken_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text("{% for %}")
+
+
+def _without_tokenizer(folder: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+
+
+def _with_larger_tokenizer(folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens([f"word-{i}" for i in range(9)])
+    tokenizer.save_pretrained(folder)
+
+
+def _with_no_heads(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_attention_heads": 0}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (_without_a_weight, "lacks 1 of the model's weights, for instance model.layers.1.mlp.up_proj.weight"),
+        (_truncated, "cannot be loaded"),
+        (_with_constant_template, "leaves out what people say"),
+        (_with_broken_template, "cannot be loaded"),
+        (_without_tokenizer, "has no tokenizer.json"),
+        (_with_larger_tokenizer, "tokeniser of 521 tokens for a model of 512"),
+        (_with_no_heads, ""),
+    ],
+)
+def test_a_damaged_checkpoint_is_one_line_and_never_a_bundle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None], named: str
+) -> None:
+    folder = save_checkpoint("llama", tmp_path / "model")
+    damage(folder)
+    assert main([str(folder), str(tmp_path / "out")]) == 1
+    assert named in _error(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_context_is_another_export(
+    tmp_path: Path, checkpoints: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(checkpoints()), str(tmp_path / "out"), "--precision", "fp32"]
+    assert main(arguments) == 0
+    capsys.readouterr()
+    assert main([*arguments, "--context", "128"]) == 1
+    assert "context 256" in _error(capsys)
+    assert main([*arguments[:1], str(tmp_path / "short"), "--context", "32"]) == 1
+    assert "32 tokens" in _error(capsys)
 
 
 def test_the_same_export_again_does_nothing_and_another_precision_is_refused_unless_forced(
