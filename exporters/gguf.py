@@ -80,7 +80,7 @@ def read_header(path: Path) -> Header:
         return {key: field.contents() for key, field in GGUFReader(path).fields.items()}
     except (ValueError, IndexError, KeyError, OverflowError) as exc:
         size = path.stat().st_size
-        raise SourceError(f"{path} has {size} bytes and is cut off or damaged ({exc}); fetch it again") from exc
+        raise SourceError(f"{path} has {size} bytes and is cut off or damaged; fetch it again") from exc
     except OSError as exc:
         raise SourceError(f"{path} can't be read ({exc.strerror}); check the name and its rights") from exc
 

@@ -239,9 +239,14 @@ def _refusal(status: int, source: str, host: str) -> ExportError:
 
 
 def _reason(exc: BaseException) -> str:
-    """A few words: the class name, and the start of what it says."""
-    text = one_line(str(exc))
-    return f"{type(exc).__name__}: {text[:160]}" if text else type(exc).__name__
+    """What happened, in words where requests' class names are none; its messages are nested and long."""
+    known = (
+        (requests.Timeout, "no answer in time"),
+        (requests.exceptions.SSLError, "its certificate is not trusted"),
+        (requests.ConnectionError, "no connection"),
+    )
+    found = (words for kind, words in known if isinstance(exc, kind))
+    return next(found, f"{type(exc).__name__}: {one_line(str(exc))[:80]}")
 
 
 # --- from what was found to a folder that transformers loads ------------------------------------------

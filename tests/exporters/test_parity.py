@@ -87,3 +87,26 @@ def test_32_greedy_tokens_are_those_of_generate(pair: tuple[Any, Session]) -> No
             break
         assert int(logits.argmax()) == token, f"token {place} differs"
         logits = session.decode([token], [len(PROMPT) + place])[0]
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_logits_that_are_not_finite_never_pass_for_equal(checkpoints: Callable[..., Path], broken: float) -> None:
+    """A graph whose every decode step is broken; a plain maximum would lose NaN."""
+    from exporters.errors import ToleranceError
+    from exporters.verify import check_parity, torch_logits
+
+    model = AutoModelForCausalLM.from_pretrained(checkpoints()).eval()
+
+    class Broken:
+        def prefill(self, slot: int, tokens: list[int], past: int, wanted: Any) -> Any:
+            whole = [*self.past.get(slot, [])[:past], *tokens]
+            self.past[slot] = whole
+            return torch_logits(model, whole)[past:][list(wanted)]
+
+        def decode(self, tokens: list[int], lengths: list[int]) -> Any:
+            return np.full((len(tokens), 512), broken, np.float32)
+
+        past: dict[int, list[int]] = {}  # noqa: RUF012
+
+    with pytest.raises(ToleranceError):
+        check_parity(model, Broken(), [PROMPT * 2] * 4, limit=1e9)
