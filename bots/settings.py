@@ -15,8 +15,8 @@ class BotSettings(BaseSettings):
 
     persona: str = Field(
         default="You are a helpful and friendly AI assistant named Mynah, and you like to chat.",
-        description="System message of new conversations, empty for none. Short, and measured: of ten wordings "
-        "it is the one with which the default model answers most simple questions right.",
+        description="System message of new conversations, empty for none. Short, and measured: of those tried "
+        "it is the one with which the default model answers most simple questions right (docs/experiments.md).",
     )
     max_tokens: int = Field(
         default=256,
@@ -37,12 +37,12 @@ class BotSettings(BaseSettings):
         description="Share of the probability that words are chosen from; cuts the tail, where a small "
         "model's nonsense is.",
     )
-    repetition_penalty: float = Field(
-        default=1.05,
-        gt=0,
+    frequency_penalty: float = Field(
+        default=0.6,
+        ge=-2,
         le=2,
-        description="Above 1 makes words that were used less likely. Small models loop without it; from 1.1 on "
-        "they avoid words that they need, such as their own name.",
+        description="Makes a word of the answer less likely each time it was used; without it small models loop. "
+        "Unlike a repetition penalty it leaves alone what the persona and the question have used.",
     )
     deadline_s: float = Field(
         default=120.0,

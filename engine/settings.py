@@ -43,8 +43,9 @@ class EngineSettings(BaseSettings):
     context_tokens: int = Field(
         default=2048,
         ge=64,
-        description="Longest conversation that the model sees, in tokens; the model's own limit if that is "
-        "smaller. Memory of a cache slot grows with it (45 KB a token for the default model).",
+        description="Longest conversation that the model sees, in tokens; the model's own limit if that is smaller. "
+        "The answer's share of it, up to a half, is kept free. Memory of a cache slot grows with it (45 KB a token for "
+        "the default model).",
     )
     max_batch: int = Field(
         default=16,

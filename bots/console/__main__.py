@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sampling = SamplingParams(
         temperature=0.0 if asked.greedy else settings.temperature,
         top_p=settings.top_p,
-        repetition_penalty=settings.repetition_penalty,
+        frequency_penalty=settings.frequency_penalty,
         seed=asked.seed,
     )
     options = AnswerOptions(
