@@ -4,23 +4,20 @@ Each stage takes and returns files or plain values and stands in a module of its
 """
 
 import copy
-import logging
 import re
-import warnings
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import torch
-import transformers
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoConfig
 
 from engine.bundle import (
     FORMAT,
     GRAPH_NAME,
     MANIFEST_NAME,
     Bundle,
+    EvaluationInfo,
     KvDtype,
     KvInfo,
     Manifest,
@@ -29,25 +26,17 @@ from engine.bundle import (
     SourceInfo,
     describe_file,
 )
-from engine.errors import BundleError, ProviderError
+from engine.errors import ProviderError
 from engine.session import Session, choose_provider
 from exporters import architectures, sources, verify
 from exporters.checkpoint import Checkpoint
-from exporters.errors import (
-    ExportError,
-    OutputError,
-    PrecisionError,
-    SourceError,
-    UnsupportedModelError,
-    disk_full_reported,
-    is_disk_full,
-)
+from exporters.errors import OutputError, PrecisionError, disk_full_reported
+from exporters.loading import LoadedModel, load
 from exporters.optimise import optimise
 from exporters.progress import Progress
 from exporters.quantise import SCHEMES, count_matrices, quantise
-from exporters.staging import publish, staging_dir
+from exporters.staging import is_vacant, publish, require_replaceable, staging_dir
 from exporters.tracing import FLOAT_TYPES, count_layer_runs, trace
-from exporters.vocabulary import Vocabulary, read_vocabulary
 
 NUM_STAGES = sources.NUM_STAGES + 5
 KV_TYPES: dict[str, KvDtype] = {"fp16": "float16", "bf16": "bfloat16"}
@@ -84,16 +73,6 @@ class Recipe:
         return f"weights and cache in {self.precision}"
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """A checkpoint in memory, in fp32."""
-
-    model: Any
-    tokenizer: Any
-    vocabulary: Vocabulary
-    info: ModelInfo
-
-
 def export(
     source: str,
     out: Path,
@@ -113,68 +92,73 @@ def export(
     """
     _require_possible(recipe)
     out = out.absolute()  # not resolved: a link stays what it is
-    _require_replaceable(out, source, force)
+    require_replaceable(out, source, force=force)
     with disk_full_reported(out.parent), staging_dir(out) as work:
         checkpoint = sources.resolve(source, work, cache, progress, hub_url=hub_url)
-        if out.exists() and not force:
+        if not is_vacant(out) and not force:
             return _same_bundle(out, checkpoint, recipe)
         with progress.stage("load the checkpoint"):
-            loaded = _load(checkpoint, recipe)
+            loaded = load(checkpoint, context=recipe.context)
         folder = work / "bundle"
         folder.mkdir()
-        _build(loaded, recipe, checkpoint, work, folder, progress)
+        evaluation = _build(loaded, recipe, work, folder, progress)
+        loaded.vocabulary.write(folder)
+        manifest = _manifest(loaded, recipe, checkpoint, evaluation, folder)
+        (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
         publish(folder, out)
     return Bundle.open(out)
 
 
-def _build(
-    loaded: _Loaded, recipe: Recipe, checkpoint: Checkpoint, work: Path, folder: Path, progress: Progress
-) -> None:
-    """All that happens between loading and publishing."""
-    providers = [choose_provider(recipe.provider)]
-    tolerance = recipe.tolerance
-    info = loaded.info
+def _build(loaded: LoadedModel, recipe: Recipe, work: Path, folder: Path, progress: Progress) -> EvaluationInfo:
+    """Write the graph into `folder` and measure it against the checkpoint."""
+    info, tolerance = loaded.info, recipe.tolerance
+    is_quantised = recipe.precision in SCHEMES
     texts = verify.evaluation_texts(loaded.tokenizer, min(info.context, 1024), recipe.evaluation_tokens)
     num_tokens = sum(map(len, texts))
 
     with progress.stage("trace the graph and optimise it", count_layer_runs(info.layers), "layer") as bar:
-        traced = work / "traced.onnx"
         model = loaded.model
         if recipe.precision in KV_TYPES:  # a copy, for the reference keeps its fp32 weights
             model = copy.deepcopy(model).to(FLOAT_TYPES[recipe.precision])
+        traced = work / "traced.onnx"
         trace(model, traced, context=info.context, tolerance=tolerance.logit_difference, advance=bar.update)
-        quantised = recipe.precision in SCHEMES
-        graph = optimise(traced, (work if quantised else folder) / GRAPH_NAME, providers=providers)
+        target = (work if is_quantised else folder) / GRAPH_NAME
+        graph = optimise(traced, target, providers=[choose_provider(recipe.provider)])
 
     with progress.stage("check the graph against torch", num_tokens, "token") as bar:
         parity = verify.check_parity(loaded.model, _session(graph, info, recipe), texts, tolerance.logit_difference)
         reference = verify.score(lambda ids: verify.torch_logits(loaded.model, ids), texts, bar.update)
 
     with progress.stage(f"make {recipe.precision} weights", count_matrices(graph), "matrix") as bar:
-        if quantised:
+        if is_quantised:
             graph = quantise(graph, folder / GRAPH_NAME, SCHEMES[recipe.precision], bar.update)
 
     with progress.stage("measure perplexity", num_tokens, "token") as bar:
         session = _session(graph, info, recipe)
         score = verify.score(lambda ids: verify.session_logits(session, ids), texts, bar.update)
-        evaluation = verify.judge(score, reference, parity, tolerance.perplexity_ratio)
+        return verify.judge(score, reference, parity, tolerance.perplexity_ratio)
 
-    loaded.vocabulary.write(folder)
-    manifest = Manifest(
+
+def _manifest(
+    loaded: LoadedModel, recipe: Recipe, checkpoint: Checkpoint, evaluation: EvaluationInfo, folder: Path
+) -> Manifest:
+    """What bundle.json says of the files in `folder`."""
+    return Manifest(
         format=FORMAT,
         name=f"{_slug(checkpoint.source)}-{recipe.precision}",
         precision=recipe.precision,
         scheme=recipe.scheme,
         provider=recipe.provider,
-        model=info,
+        model=loaded.info,
         kv=KvInfo(layout="slots", dtype=KV_TYPES.get(recipe.precision, "float32")),
         tokens=loaded.vocabulary.tokens,
-        source=_source_info(checkpoint),
+        source=SourceInfo(
+            name=checkpoint.source, provenance=checkpoint.provenance, checkpoint_sha256=checkpoint.digest
+        ),
         evaluation=evaluation,
         exported_with=_versions(),
         files={path.name: describe_file(path) for path in sorted(folder.iterdir())},
     )
-    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
 
 
 def _require_possible(recipe: Recipe) -> None:
@@ -187,24 +171,6 @@ def _require_possible(recipe: Recipe) -> None:
         choose_provider(recipe.provider)
     except ProviderError as error:
         raise PrecisionError(str(error)) from error
-
-
-def _require_replaceable(out: Path, source: str, force: bool) -> None:
-    """Refuse an OUT that may not give way, before anything is fetched.
-
-    Even `force` replaces a bundle only, intact or damaged: what else stands there is not ours to delete.
-    """
-    if not out.name or out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise OutputError(f"{out} is no folder that a bundle could stand in; choose another OUT")
-    if out.exists() and Path(source).resolve().is_relative_to(out.resolve()):
-        raise OutputError(f"{out} holds the source itself; choose another OUT")
-    if out.exists() and any(out.iterdir()) and not (out / MANIFEST_NAME).exists():
-        raise OutputError(f"{out} exists and is no bundle; remove it, or choose another OUT")
-    if out.exists() and not force:
-        try:
-            Bundle.open(out)
-        except BundleError as error:
-            raise OutputError(f"{out} exists and is no intact bundle; remove it, or use --force") from error
 
 
 def _same_bundle(out: Path, checkpoint: Checkpoint, recipe: Recipe) -> Bundle:
@@ -226,76 +192,6 @@ def _same_bundle(out: Path, checkpoint: Checkpoint, recipe: Recipe) -> Bundle:
     )
 
 
-def _load(checkpoint: Checkpoint, recipe: Recipe) -> _Loaded:
-    transformers.logging.set_verbosity_error()
-    logging.getLogger("optimum").setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _read(checkpoint, recipe)
-    except ExportError:
-        raise
-    except Exception as error:  # what transformers, safetensors, tokenizers and jinja raise shares no base class
-        if is_disk_full(error):
-            raise
-        reason = str(error) or type(error).__name__
-        raise SourceError(f"{checkpoint.source} cannot be loaded: {reason[:300]}") from error
-
-
-def _read(checkpoint: Checkpoint, recipe: Recipe) -> _Loaded:
-    """Load config, weights and tokeniser; a model's own code is never run."""
-    path = checkpoint.path
-    config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-    architectures.require_supported(config)
-    model, report = AutoModelForCausalLM.from_pretrained(
-        path, dtype=torch.float32, attn_implementation="eager", trust_remote_code=False, output_loading_info=True
-    )
-    # transformers fills what is missing with random numbers, and no later check could tell.
-    lacking = sorted((*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])))
-    if lacking:
-        raise SourceError(
-            f"{checkpoint.source} lacks {len(lacking)} of the model's weights, for instance {lacking[0]}; "
-            "get a complete checkpoint"
-        )
-    if not (path / "tokenizer.json").exists():
-        raise SourceError(f"{checkpoint.source} has no tokenizer.json; copy it from the model that it was made from")
-    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    info = _model_info(config, model, recipe)
-    if len(tokenizer) > info.vocabulary:
-        raise SourceError(
-            f"{checkpoint.source} has a tokeniser of {len(tokenizer)} tokens for a model of {info.vocabulary}; "
-            "get the tokeniser that belongs to the weights"
-        )
-    return _Loaded(model.eval(), tokenizer, read_vocabulary(tokenizer, _generation_config(path)), info)
-
-
-def _model_info(config: Any, model: Any, recipe: Recipe) -> ModelInfo:
-    sizes = architectures.dimensions(config)
-    context = min(sizes.context, recipe.context)
-    if context < verify.SHORTEST_CONTEXT:
-        raise UnsupportedModelError(
-            f"a context of {context} tokens is less than the {verify.SHORTEST_CONTEXT} that an export is checked "
-            "with; choose a larger --context, or another model"
-        )
-    return ModelInfo(
-        architecture=config.model_type,
-        layers=sizes.layers,
-        heads=sizes.heads,
-        kv_heads=sizes.kv_heads,
-        head_size=sizes.head_size,
-        vocabulary=sizes.vocabulary,
-        context=context,
-        parameters=model.num_parameters(),
-    )
-
-
-def _generation_config(path: Path) -> Any:
-    try:
-        return GenerationConfig.from_pretrained(path)
-    except OSError:  # many fine-tuned folders have none
-        return GenerationConfig()
-
-
 def _session(graph: Path, info: ModelInfo, recipe: Recipe) -> Session:
     rows = len(verify.PARITY_LENGTHS)
     return Session(
@@ -308,10 +204,6 @@ def _session(graph: Path, info: ModelInfo, recipe: Recipe) -> Session:
         threads=0,
         provider=recipe.provider,
     )
-
-
-def _source_info(checkpoint: Checkpoint) -> SourceInfo:
-    return SourceInfo(name=checkpoint.source, provenance=checkpoint.provenance, checkpoint_sha256=checkpoint.digest)
 
 
 def _slug(source: str) -> str:

@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all."""
+"""A folder that appears whole or not at all, and never in place of what is not a bundle."""
 
 import contextlib
 import fcntl
@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.bundle import MANIFEST_NAME, Bundle
+from engine.errors import BundleError
 from exporters.errors import OutputError
 
 
@@ -31,6 +33,34 @@ def staging_dir(out: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         os.close(lock)
+
+
+def require_replaceable(out: Path, source: str, *, force: bool) -> None:
+    """Refuse an OUT that may not give way, before anything is fetched.
+
+    Even `force` replaces a bundle only, intact or damaged: what else stands there is not ours to delete.
+
+    Raises:
+        OutputError: Says what stands there.
+    """
+    if not out.name or out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise OutputError(f"{out} is no folder that a bundle could stand in; choose another OUT")
+    if is_vacant(out):
+        return
+    if Path(source).resolve().is_relative_to(out.resolve()):
+        raise OutputError(f"{out} holds the source itself; choose another OUT")
+    if not (out / MANIFEST_NAME).exists():
+        raise OutputError(f"{out} exists and is no bundle; remove it, or choose another OUT")
+    if not force:
+        try:
+            Bundle.open(out)
+        except BundleError as error:
+            raise OutputError(f"{out} exists and is no intact bundle; remove it, or use --force") from error
+
+
+def is_vacant(out: Path) -> bool:
+    """Whether nothing stands at `out`; an empty folder is nothing."""
+    return not out.exists() or not any(out.iterdir())
 
 
 def publish(folder: Path, out: Path) -> None:

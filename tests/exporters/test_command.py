@@ -212,6 +212,7 @@ def test_the_same_export_again_does_nothing_and_another_precision_is_refused_unl
     tmp_path: Path, checkpoints: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
+    out.mkdir()  # an empty folder is as good as none
     arguments = [str(checkpoints()), str(out), "--precision", "fp32"]
     assert main(arguments) == 0
     first = {path: path.stat().st_mtime_ns for path in out.iterdir()}
