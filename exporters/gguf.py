@@ -7,9 +7,6 @@ Header keys: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 """
 
 import logging
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,11 +20,10 @@ from exporters.checkpoint import sha256_file
 from exporters.errors import SourceError, UnsupportedModelError, disk_full_reported, is_disk_full
 from exporters.gguf_tokenizer import Header, build_tokenizer
 from exporters.progress import Bar
+from exporters.staging import publish, staging_dir
 
 CONVERSION_VERSION = 1
 """Part of the cache key: raise it whenever the folder that a GGUF file becomes changes."""
-
-_STALE_S = 3600.0
 
 
 def convert(path: Path, cache: Path, bar: Bar) -> Path:
@@ -37,16 +33,14 @@ def convert(path: Path, cache: Path, bar: Bar) -> Path:
 
     Raises:
         SourceError, UnsupportedModelError, DiskFullError: see `import_gguf`.
+        OutputError: another process is converting the same file.
     """
     with disk_full_reported(cache):
         folder = cache / "converted" / f"{sha256_file(path)[:32]}-v{CONVERSION_VERSION}"
-        if folder.is_dir():
-            return folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(folder.parent)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix="partial-") as scratch:
-            import_gguf(path, Path(scratch) / "hf", bar)
-            _rename_or_keep(Path(scratch) / "hf", folder)
+        if not folder.is_dir():
+            with staging_dir(folder) as staging:
+                import_gguf(path, staging / "hf", bar)
+                publish(staging / "hf", folder)
     return folder
 
 
@@ -138,22 +132,3 @@ def _quiet(bar: Bar) -> Iterator[None]:
     finally:
         module.tqdm = original
         transformers_logging.set_verbosity(verbosity)
-
-
-# --- the cache -----------------------------------------------------------------------------------
-
-
-def _rename_or_keep(made: Path, folder: Path) -> None:
-    """Rename, unless another process was faster; what it made is the same."""
-    try:
-        made.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
-
-
-def _remove_stale(parent: Path) -> None:
-    """Remove what a killed conversion left behind; one under way is younger than `_STALE_S`."""
-    for folder in parent.glob("partial-*"):
-        if time.time() - folder.stat().st_mtime > _STALE_S:
-            shutil.rmtree(folder, ignore_errors=True)

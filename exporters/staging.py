@@ -88,7 +88,7 @@ def _lock(staging: Path, out: Path) -> int:
         is_ours = False  # held by another run, or just removed by it
     if not is_ours:
         os.close(lock)
-        raise OutputError(f"another export is writing {out}; wait for it, or choose another OUT")
+        raise OutputError(f"another export is writing {out}; wait for it, then try again")
     return lock
 
 

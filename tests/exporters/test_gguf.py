@@ -1,8 +1,8 @@
 """GGUF files, tiny ones written here and the default model, as transformers loads them afterwards."""
 
 import json
-import os
 import random
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -176,16 +176,18 @@ def test_the_second_conversion_does_nothing_and_a_changed_file_gets_a_folder_of_
     assert convert(path, cache, Bar(None)) != first
 
 
-def test_a_failed_conversion_leaves_nothing_and_a_killed_one_is_swept_up_later(tmp_path):
+def test_a_failed_conversion_leaves_nothing_and_a_killed_one_is_swept_up_by_the_next(tmp_path):
     cache = tmp_path / "cache"
     with pytest.raises(SourceError):
         convert(write_gguf(tmp_path / "none.gguf", weights=False, arch="t5"), cache, Bar(None))
     assert list((cache / "converted").iterdir()) == []
-    (cache / "converted" / "partial-killed").mkdir()
-    (cache / "converted" / "partial-running").mkdir()
-    os.utime(cache / "converted" / "partial-killed", (0, 0))
-    folder = convert(write_gguf(tmp_path / "tiny.gguf"), cache, Bar(None))
-    assert {each.name for each in folder.parent.iterdir()} == {folder.name, "partial-running"}
+    path = write_gguf(tmp_path / "tiny.gguf")
+    killed = cache / "converted" / f".{convert(path, cache, Bar(None)).name}.staging"
+    shutil.rmtree(killed.with_name(killed.name[1:].removesuffix(".staging")))
+    killed.mkdir()
+    (killed / "half.safetensors").write_bytes(b"half")
+    folder = convert(path, cache, Bar(None))
+    assert [each.name for each in folder.parent.iterdir()] == [folder.name]
 
 
 @pytest.mark.parametrize("keep", [3, 20, 2_000, 0.5, 0.99])
