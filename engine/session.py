@@ -206,6 +206,8 @@ def _open(graph: Path, threads: int, provider: ProviderName) -> onnxruntime.Infe
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    if provider == "CUDAExecutionProvider":
+        onnxruntime.preload_dlls()  # finds the CUDA libraries that pip has put into site-packages
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=[provider])
     except Exception as error:  # onnxruntime's exceptions share no base class
