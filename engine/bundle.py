@@ -137,8 +137,11 @@ class Bundle:
     version: str
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, version: str | None = None) -> Self:
         """Check format, files and hashes. Reads every byte once (0.2 s for the default model).
+
+        Args:
+            version: What the bundle has to be, if that is known.
 
         Raises:
             BundleError: Says what is wrong, and with which file.
@@ -152,9 +155,12 @@ class Bundle:
                 "make one with: python -m exporters SOURCE OUT"
             ) from error
         manifest = _parse(raw, manifest_path)
+        found = version_of(manifest.name, raw)
+        if version not in (None, found):
+            raise BundleError(f"{path} holds {found}, not {version}; add the bundle again")
         for name, expected in manifest.files.items():
             _check_file(path / name, expected)
-        return cls(path, manifest, version_of(manifest.name, raw))
+        return cls(path, manifest, found)
 
     def file(self, name: str) -> Path:
         """The path of one of the bundle's files."""

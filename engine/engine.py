@@ -144,8 +144,10 @@ class Engine:
 
     async def _follow_champion(self) -> None:
         champion = await asyncio.to_thread(self._registry.champion)
+        if champion in (None, self.version):
+            return
         change = champion, (await asyncio.to_thread(self._registry.history))[-1:]
-        if champion in (None, self.version) or change == self._refused:
+        if change == self._refused:
             return
         try:
             await self._swap(self._registry.path(champion), champion)

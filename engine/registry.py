@@ -100,7 +100,7 @@ class Registry:
             RegistryError: There is no such version.
             BundleError: It is damaged; the champion stays.
         """
-        self._require_intact(version)
+        Bundle.open(self.path(version), version)
         with self._locked():
             self._replace_champion("promote", version, reason)
 
@@ -114,15 +114,9 @@ class Registry:
         """
         with self._locked():
             previous = self._predecessor()
-            self._require_intact(previous)
+            Bundle.open(self.path(previous), previous)
             self._replace_champion("rollback", previous, reason)
         return previous
-
-    def _require_intact(self, version: str) -> None:
-        path = self.path(version)
-        found = Bundle.open(path).version
-        if found != version:
-            raise BundleError(f"{path} holds {found}, not {version}; add the bundle again")
 
     def _predecessor(self) -> str:
         """Replay the history as a stack: a promotion pushes, a rollback pops."""
@@ -177,6 +171,7 @@ class Registry:
 
 def _is_intact(bundle: Path, version: str) -> bool:
     try:
-        return Bundle.open(bundle).version == version
+        Bundle.open(bundle, version)
     except BundleError:
         return False
+    return True

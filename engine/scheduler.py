@@ -71,7 +71,8 @@ class Scheduler:
 
     def __init__(self, *, num_slots: int, max_batch: int, chunk_tokens: int) -> None:
         """`chunk_tokens` bounds the prompt tokens between two decodes, and so how long running replies wait."""
-        self._slots = SlotTable(max(num_slots, max_batch))
+        assert num_slots >= max_batch, "each running sequence has a slot"
+        self._slots = SlotTable(num_slots)
         self._max_batch, self._chunk_tokens = max_batch, chunk_tokens
         self.waiting: WaitingQueue[Sequence] = WaitingQueue()
         self._running: list[Sequence] = []  # in order of admission

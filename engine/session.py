@@ -76,7 +76,7 @@ class Session:
             ProviderError: The provider does not work here.
             BundleError: ONNX Runtime refuses the graph.
         """
-        self.length, self.vocabulary = length, model.vocabulary
+        self.num_slots, self.length, self.vocabulary = num_slots, length, model.vocabulary
         self._session = _open(graph, threads, choose_provider(provider))
         self._kv = _Cache(model, kv_dtype, num_slots, length)
         self._bindings: dict[int, onnxruntime.IOBinding] = {}

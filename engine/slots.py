@@ -69,16 +69,8 @@ class SlotTable:
         self._slots = [Slot() for _ in range(num_slots)]
         self._clock = 0
 
-    def __getitem__(self, index: int) -> Slot:
-        return self._slots[index]
-
     def __len__(self) -> int:
         return len(self._slots)
-
-    @property
-    def num_running(self) -> int:
-        """Slots in which a reply is being written."""
-        return sum(slot.is_running for slot in self._slots)
 
     def acquire(self, chat: str, prompt: Sequence[int]) -> Acquired:
         """Take a slot for a prompt, the one that the chat left behind if it is still there.

@@ -81,7 +81,7 @@ class Worker:
         self._prompts = PromptBuilder(ChatTemplate(template, tokens.special, control), self._tokenizer)
         self._stop_ids, self._stop_strings = frozenset(tokens.stop_ids), tokens.stop_strings
         self._scheduler = Scheduler(
-            num_slots=settings.slots, max_batch=settings.max_batch, chunk_tokens=settings.prefill_chunk
+            num_slots=session.num_slots, max_batch=settings.max_batch, chunk_tokens=settings.prefill_chunk
         )
         self._queue_limit, self._clock = settings.queue_limit, clock
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -362,9 +362,7 @@ def _sample_each(logits: FloatArray, states: list[SamplerState]) -> list[Sampled
 def _load(
     kind: type[WorkerType], path: Path, settings: EngineSettings, clock: Clock, version: str | None
 ) -> WorkerType:
-    bundle = Bundle.open(path)
-    if version not in (None, bundle.version):
-        raise BundleError(f"{path} holds {bundle.version}, not {version}; add the bundle again")
+    bundle = Bundle.open(path, version)
     try:
         session = Session(
             bundle.file(GRAPH_NAME),

@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 import pytest
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from engine import ChatMessage, ChatTemplateError
@@ -28,15 +28,6 @@ from tests.engine.chat_styles import (
 
 NUM_CONVERSATIONS = 200
 HELLO = (ChatMessage("user", "Hello"),)
-
-
-@pytest.fixture(scope="module", params=[*STYLES, "default model"])
-def reference(request: pytest.FixtureRequest) -> PreTrainedTokenizerFast:
-    """A tokeniser of transformers, one of each style, and that of the real model."""
-    if request.param in STYLES:
-        return make_tokenizer(STYLES[request.param])
-    checkpoint, _ = request.getfixturevalue("real_model")
-    return AutoTokenizer.from_pretrained(checkpoint)
 
 
 @pytest.fixture(scope="module")

