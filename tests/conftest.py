@@ -3,7 +3,7 @@
 import functools
 import io
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,18 @@ async def start_engine(bundles: Callable[..., Path]) -> AsyncIterator[Callable[.
             return await stack.enter_async_context(Engine(EngineSettings(**(chosen | settings)), bundle))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Any]:
+    """A PostgreSQL server of our own, from Debian's packages; `new_database` makes a database in it."""
+    from tests.bots.chatlog.postgres_server import find_binaries, running_server
+
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("PostgreSQL is not installed; on Debian: apt install postgresql")
+    with running_server(binaries) as server:
+        yield server
 
 
 class ManualClock:

@@ -1,0 +1,186 @@
+"""The rows of chats: which one a reference means, what people set for it, where its memory begins.
+
+Statements only: the caller brings the transaction.
+"""
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, func, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bots.chatlog.cipher import Cipher
+from bots.chatlog.content import bytes_of, text_of
+from bots.chatlog.database import AnyRow, insert
+from bots.chatlog.records import ChatSettings, Trigger
+from bots.chatlog.schema import chats, messages, posts
+from bots.message import ChatRef
+
+
+@dataclass(frozen=True)
+class ChatRow:
+    """What it takes to find, read and write the texts of a chat.
+
+    Attributes:
+        uuid: Stays when the chat moves, so that its texts stay readable.
+    """
+
+    id: int
+    uuid: str
+    ref: ChatRef
+    is_private: bool
+
+    def place(self, column: str) -> str:
+        """What ciphertexts in a column of this chat's rows are bound to."""
+        return f"{self.uuid}|{column}"
+
+
+# How the message ids of a place that a chat has left begin.
+MOVED = "moved:"
+CONTENT, PERSONA, KEYWORDS = "messages.content", "chats.persona", "chats.keywords"
+COLUMNS = (
+    chats.c.id,
+    chats.c.uuid,
+    chats.c.platform,
+    chats.c.account,
+    chats.c.chat,
+    chats.c.thread,
+    chats.c.is_private,
+)
+
+
+def chat_row(row: AnyRow) -> ChatRow:
+    """The chat in a row of `COLUMNS`."""
+    return ChatRow(row.id, row.uuid, ChatRef(row.platform, row.account, row.chat, row.thread), row.is_private)
+
+
+async def find(connection: AsyncConnection, ref: ChatRef) -> ChatRow | None:
+    """The row of a chat, if it has one."""
+    row = (await connection.execute(select(*COLUMNS).where(chats.c.key == ref.key))).one_or_none()
+    return chat_row(row) if row else None
+
+
+async def find_of(connection: AsyncConnection, message_id: int) -> ChatRow | None:
+    """The chat that a row of `messages` is in."""
+    found = select(*COLUMNS).join(messages, messages.c.chat_id == chats.c.id).where(messages.c.id == message_id)
+    row = (await connection.execute(found)).one_or_none()
+    return chat_row(row) if row else None
+
+
+async def ensure(connection: AsyncConnection, ref: ChatRef, is_private: bool | None, now: datetime) -> ChatRow:
+    """The row of a chat, made if need be; `is_private` is kept if somebody knows it."""
+    statement = insert(connection, chats).values(
+        uuid=str(uuid.uuid4()),
+        key=ref.key,
+        platform=ref.platform,
+        account=ref.account,
+        chat=ref.chat,
+        thread=ref.thread,
+        is_private=bool(is_private),
+        trigger=Trigger.ADDRESSED,
+        created_at=now,
+    )
+    known = chats.c.is_private if is_private is None else is_private
+    done = statement.on_conflict_do_update(index_elements=["key"], set_={"is_private": known}).returning(*COLUMNS)
+    return chat_row((await connection.execute(done)).one())
+
+
+async def hold(connection: AsyncConnection, chat: ChatRow) -> None:
+    """Let nobody else change several rows of a chat until the transaction ends.
+
+    On PostgreSQL, two that lock the same rows in different orders would wait for each other until the server
+    ends one of them. SQLite has one writer at a time anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        await connection.execute(select(chats.c.id).where(chats.c.id == chat.id).with_for_update(key_share=True))
+
+
+async def settings(connection: AsyncConnection, cipher: Cipher, chat: ChatRow) -> ChatSettings:
+    """What people set for a chat."""
+    found = select(chats.c.persona, chats.c.trigger, chats.c.keywords).where(chats.c.id == chat.id)
+    row = (await connection.execute(found)).one_or_none()
+    if row is None:
+        return ChatSettings()
+    persona = None if row.persona is None else text_of(cipher.open(chat.place(PERSONA), row.persona))
+    keywords = (
+        () if row.keywords is None else tuple(json.loads(text_of(cipher.open(chat.place(KEYWORDS), row.keywords))))
+    )
+    return ChatSettings(persona, Trigger(row.trigger), keywords)
+
+
+async def save_settings(connection: AsyncConnection, cipher: Cipher, chat: ChatRow, settings: ChatSettings) -> None:
+    """Replace what people set for a chat."""
+    # Both under one key, though a rotation begins just now: `key_id` speaks for the two.
+    key = cipher.ring.newest
+    persona, keywords = settings.persona, bytes_of(json.dumps(settings.keywords, ensure_ascii=False))
+    values = {
+        "persona": None if persona is None else cipher.seal(chat.place(PERSONA), bytes_of(persona), key).blob,
+        "keywords": cipher.seal(chat.place(KEYWORDS), keywords, key).blob if settings.keywords else None,
+        "key_id": key.id if persona is not None or settings.keywords else None,
+        "trigger": settings.trigger,
+    }
+    await connection.execute(update(chats).where(chats.c.id == chat.id).values(values))
+
+
+async def reset(connection: AsyncConnection, chat: ChatRow) -> None:
+    """Forget every turn so far."""
+    newest = select(func.max(messages.c.id)).where(messages.c.chat_id == chat.id).scalar_subquery()
+    await connection.execute(update(chats).where(chats.c.id == chat.id).values(reset_at=newest))
+
+
+async def forget_before(connection: AsyncConnection, chat: ChatRow, turn: int) -> None:
+    """Move the window's start forward."""
+    is_forward = chats.c.window_from.is_(None) | (chats.c.window_from < turn)
+    await connection.execute(update(chats).where(chats.c.id == chat.id, is_forward).values(window_from=turn))
+
+
+async def move(connection: AsyncConnection, cipher: Cipher, old: ChatRef, new: ChatRef) -> None:
+    """Rename a chat and its threads; rows that the new place has already are added to those of the old."""
+    in_place = [chats.c.platform == old.platform, chats.c.account == old.account, chats.c.chat == old.chat]
+    if old.thread is not None:
+        in_place.append(chats.c.thread == old.thread)
+    found = select(*COLUMNS).where(*in_place).order_by(chats.c.id).with_for_update()
+    for row in (await connection.execute(found)).all():
+        chat = chat_row(row)
+        thread = new.thread if chat.ref.thread == old.thread else chat.ref.thread
+        await _rename(connection, cipher, chat, ChatRef(new.platform, new.account, new.chat, thread))
+
+
+async def _rename(connection: AsyncConnection, cipher: Cipher, chat: ChatRow, ref: ChatRef) -> None:
+    if chat.ref == ref:
+        return
+    await _mark_platform_ids(connection, chat)
+    there = await find(connection, ref)
+    if there is not None:
+        await _merge(connection, cipher, there, chat)
+    place = {"platform": ref.platform, "account": ref.account, "chat": ref.chat, "thread": ref.thread}
+    await connection.execute(update(chats).where(chats.c.id == chat.id).values(key=ref.key, **place))
+
+
+async def _mark_platform_ids(connection: AsyncConnection, chat: ChatRow) -> None:
+    """Mark the ids of the old place: kept as they are, they would make new messages look as if they had been seen.
+
+    The marked ones still tell which message replied to which.
+    """
+    mark = literal(f"{MOVED}{chat.ref.chat}:")
+    for table, names in ((messages, ("platform_id", "reply_to")), (posts, ("platform_id",))):
+        marked = {name: mark.concat(table.c[name]) for name in names}
+        await connection.execute(update(table).where(table.c.chat_id == chat.id).values(marked))
+
+
+async def _merge(connection: AsyncConnection, cipher: Cipher, source: ChatRow, target: ChatRow) -> None:
+    """Add the rows of one chat to another's, and remove the chat; the target's settings stay."""
+    found = select(messages.c.id, messages.c.content).where(messages.c.chat_id == source.id)
+    for row in (await connection.execute(found)).all():
+        values: dict[str, object] = {"chat_id": target.id}
+        if row.content is not None:
+            text = cipher.open(source.place(CONTENT), row.content)
+            values["key_id"], values["content"] = cipher.seal(target.place(CONTENT), text)
+        await connection.execute(update(messages).where(messages.c.id == row.id).values(values))
+    await connection.execute(update(posts).where(posts.c.chat_id == source.id).values(chat_id=target.id))
+    reset_at = await connection.scalar(select(chats.c.reset_at).where(chats.c.id == source.id))
+    if reset_at is not None:
+        await connection.execute(update(chats).where(chats.c.id == target.id).values(reset_at=reset_at))
+    await connection.execute(delete(chats).where(chats.c.id == source.id))

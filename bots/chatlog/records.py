@@ -1,0 +1,211 @@
+"""What the chat log gives back: plain rows in the bots' own terms.
+
+Knows nothing of tables or encryption.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from bots.message import Addressed, ChatRef, MessageId, Segment, User
+
+
+class QuestionState(StrEnum):
+    """What becomes of a person's message."""
+
+    WAITING = "waiting"  # to be answered
+    ANSWERED = "answered"
+    CONTEXT = "context"  # only quoted or overheard; never answered by itself
+    COMMAND = "command"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class AnswerState(StrEnum):
+    """How far an answer of the bot has come."""
+
+    WRITING = "writing"  # the model is at it
+    WRITTEN = "written"  # the text is final, its delivery under way
+    DELIVERED = "delivered"
+    STOPPED = "stopped"  # a person stopped it; what was shown stays
+    UNDELIVERED = "undelivered"
+    SUPERSEDED = "superseded"  # another answer took its place
+    FAILED = "failed"
+
+
+# Answers that are part of the conversation.
+SETTLED = frozenset({AnswerState.DELIVERED, AnswerState.STOPPED, AnswerState.UNDELIVERED})
+# Answers that someone still works at, or was working at when the process ended.
+UNSETTLED = frozenset({AnswerState.WRITING, AnswerState.WRITTEN})
+
+
+class Trigger(StrEnum):
+    """What makes the bot answer in a chat, beyond a message that is said to it."""
+
+    ADDRESSED = "addressed"
+    KEYWORDS = "keywords"
+    EVERY = "every"
+
+
+class FeedbackSource(StrEnum):
+    """How a person rated an answer; one rating is kept per person, answer and source."""
+
+    BUTTON = "button"
+    REACTION = "reaction"
+
+
+@dataclass(frozen=True)
+class ChatSettings:
+    """What people set for a chat.
+
+    Attributes:
+        persona: System message; None for the default.
+    """
+
+    persona: str | None = None
+    trigger: Trigger = Trigger.ADDRESSED
+    keywords: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LoggedMessage:
+    """A person's message.
+
+    Attributes:
+        platform_id: None once the chat has moved: the ids of the old place mean nothing in the new one.
+    """
+
+    row_id: int
+    author: User
+    segments: tuple[Segment, ...]
+    sent_at: datetime
+    platform_id: MessageId | None
+    reply_to: MessageId | None
+    addressed: frozenset[Addressed]
+    state: QuestionState
+
+    @property
+    def is_context(self) -> bool:
+        """Whether it only stands beside what is answered."""
+        return self.state is QuestionState.CONTEXT
+
+
+@dataclass(frozen=True)
+class LoggedPost:
+    """One message that shows a part of an answer.
+
+    Attributes:
+        platform_id: None until the platform has acknowledged it.
+        created_at: When it was about to be sent.
+    """
+
+    part: int
+    nonce: str
+    platform_id: MessageId | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class LoggedTurn:
+    """What people asked, and what the bot answered.
+
+    Attributes:
+        turn: Id of the turn, by which turns are ordered; stays when the answer is written anew.
+        questions: At least one that is no context. What was quoted stands before what quotes it.
+    """
+
+    turn: int
+    answer_id: int
+    questions: tuple[LoggedMessage, ...]
+    answer: tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class LoggedAnswer:
+    """An answer of the bot, with what it is shown in.
+
+    Attributes:
+        segments: None if no text was written yet, or if it was wiped.
+        questions: As in a turn; may be empty if all of them were deleted.
+        is_newest: Whether no later answer stands in the chat; failed ones do not count.
+        is_private: Whether the chat is.
+    """
+
+    answer_id: int
+    turn: int
+    state: AnswerState
+    segments: tuple[Segment, ...] | None
+    questions: tuple[LoggedMessage, ...]
+    posts: tuple[LoggedPost, ...]
+    model_version: str | None
+    is_newest: bool
+    is_private: bool
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether someone is still at it."""
+        return self.state in UNSETTLED
+
+    @property
+    def question_ids(self) -> tuple[int, ...]:
+        """What `ChatLog.begin_answer` wants to answer the same again."""
+        return tuple(question.row_id for question in self.questions if not question.is_context)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """What a process that ended has left to do in a chat.
+
+    Either an answer that was under way, or one person's messages that wait for one (then `answer_id` is None).
+
+    Attributes:
+        questions: As in a turn; empty if all of them were deleted meanwhile.
+        state: WRITING or WRITTEN.
+        segments: The answer's text, once it is WRITTEN.
+    """
+
+    chat: ChatRef
+    is_private: bool
+    questions: tuple[LoggedMessage, ...]
+    answer_id: int | None = None
+    state: AnswerState | None = None
+    segments: tuple[Segment, ...] | None = None
+    posts: tuple[LoggedPost, ...] = ()
+
+    @property
+    def question_ids(self) -> tuple[int, ...]:
+        """What `ChatLog.begin_answer` wants."""
+        return tuple(question.row_id for question in self.questions if not question.is_context)
+
+
+@dataclass(frozen=True)
+class LogStats:
+    """How much the log holds.
+
+    Attributes:
+        database: Where, without a password.
+        revision: The format of its tables.
+        questions: People's messages by state.
+        answers: The bot's by state.
+        keys: Encrypted rows by key id.
+    """
+
+    database: str
+    revision: str
+    chats: int
+    questions: dict[QuestionState, int]
+    answers: dict[AnswerState, int]
+    posts: int
+    feedback: int
+    keys: dict[str, int]
+    oldest: datetime | None
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """What a change of keys did."""
+
+    key_id: str
+    num_rows: int
+    dropped_key_ids: tuple[str, ...]

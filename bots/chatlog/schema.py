@@ -1,0 +1,152 @@
+"""The tables of the chat log, the same on SQLite and PostgreSQL; their format's version is the newest migration.
+
+Read by whoever meets the log at its tables. Knows nothing of how rows come about. A change here comes with a
+migration in `bots.chatlog.migrations`: a test compares what both make.
+
+Texts are encrypted (`bots.chatlog.cipher`); `key_id` says with which key, and is empty where there is no text.
+Times are microseconds since 1970 in UTC, which both databases store, compare and give back alike.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    false,
+    text,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A time with a zone, stored as microseconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ARG002 - its signature
+        """To the database; exact, unlike `timestamp()`."""
+        return None if value is None else (value - EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - its signature
+        """From the database."""
+        return None if value is None else EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+# SQLite counts ids by itself only in a column of this very type.
+Id = BigInteger().with_variant(Integer(), "sqlite")
+
+chats = Table(
+    "chats",
+    metadata,
+    Column("id", Id, primary_key=True),
+    # Never changes, not even when the chat moves: ciphertexts are bound to it.
+    Column("uuid", Text, nullable=False, unique=True),
+    Column("key", Text, nullable=False, unique=True),  # ChatRef.key
+    Column("platform", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("chat", Text, nullable=False),
+    Column("thread", Text),
+    Column("is_private", Boolean, nullable=False),
+    Column("persona", LargeBinary),  # encrypted; empty for the default
+    Column("keywords", LargeBinary),  # encrypted JSON list
+    Column("key_id", Text),
+    Column("trigger", Text, nullable=False),  # records.Trigger
+    Column("reset_at", BigInteger),  # turns up to this one are forgotten
+    Column("window_from", BigInteger),  # turns before this one are out of the model's window
+    Column("created_at", UtcTime, nullable=False),
+    Index("ix_chats_place", "platform", "account", "chat"),
+    Index("ix_chats_key_id", "key_id"),
+    sqlite_autoincrement=True,
+)
+
+# The same words as in the queries: SQLite uses a partial index for no others.
+OPEN_STATES = text("state IN ('waiting', 'writing', 'written')")
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("chat_id", Id, ForeignKey("chats.id"), nullable=False),
+    Column("role", Text, nullable=False),
+    Column("state", Text, nullable=False),  # records.QuestionState or AnswerState
+    Column("author_id", Text),  # empty on the bot's rows
+    Column("content", LargeBinary),  # encrypted; empty once it was wiped, or before an answer is written
+    Column("key_id", Text),
+    Column("platform_id", Text),  # empty on the bot's rows, whose posts have them
+    Column("reply_to", Text),
+    Column("addressed", Text, nullable=False, server_default=""),  # bots.message.Addressed, by comma
+    Column("sent_at", UtcTime, nullable=False),
+    Column("edited_at", UtcTime),
+    Column("deleted_at", UtcTime),
+    # On a person's row: the newest answer to it. On the bot's: the first question's id, which orders turns.
+    Column("answer_id", Id, ForeignKey("messages.id", ondelete="SET NULL")),
+    Column("turn", BigInteger),
+    Column("replaces", BigInteger),  # on the bot's rows: the answer that comes back if this one fails
+    Column("model_version", Text),
+    Column("prompt_sha256", Text),
+    Column("finish_reason", Text),
+    # Nothing sets it yet: it takes the platform's leave and everybody's consent.
+    Column("is_trainable", Boolean, nullable=False, server_default=false()),
+    CheckConstraint("role IN ('user', 'bot')", name="role"),
+    UniqueConstraint("chat_id", "platform_id"),
+    Index("ix_messages_turn", "chat_id", "turn"),
+    Index("ix_messages_answer_id", "answer_id"),
+    Index("ix_messages_sent_at", "sent_at"),
+    Index("ix_messages_key_id", "key_id"),
+    Index("ix_messages_open", "chat_id", sqlite_where=OPEN_STATES, postgresql_where=OPEN_STATES),
+    sqlite_autoincrement=True,  # an id is never used twice: turns are ordered by it
+)
+
+posts = Table(
+    "posts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("message_id", Id, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    Column("chat_id", Id, ForeignKey("chats.id"), nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("nonce", Text, nullable=False),
+    Column("platform_id", Text),  # empty until it is acknowledged
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("message_id", "part"),
+    UniqueConstraint("chat_id", "platform_id"),
+    sqlite_autoincrement=True,
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("message_id", Id, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("source", Text, nullable=False),  # records.FeedbackSource
+    Column("score", SmallInteger, nullable=False),
+    Column("given_at", UtcTime, nullable=False),
+    CheckConstraint("score IN (-1, 1)", name="score"),
+    UniqueConstraint("message_id", "user_id", "source"),
+    sqlite_autoincrement=True,
+)

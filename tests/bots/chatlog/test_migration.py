@@ -1,0 +1,160 @@
+"""The tables come to be as the schema says, once, and a newer program's are left alone."""
+
+import contextlib
+import importlib
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from chatlog_samples import CHAT, talk
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from bots.chatlog import ChatLog, DatabaseSettings, migration
+from bots.chatlog.migration import FOLDER, VERSION_TABLE
+from bots.chatlog.schema import metadata
+from bots.errors import DatabaseError
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str) -> AsyncIterator[AsyncConnection]:
+    """The database itself, for looks behind the log's back."""
+    driver = url.replace("sqlite:", "sqlite+aiosqlite:").replace("postgresql:", "postgresql+asyncpg:")
+    engine = create_async_engine(driver)
+    async with engine.begin() as connection:
+        yield connection
+    await engine.dispose()
+
+
+async def test_the_migrations_make_what_the_schema_says(log: ChatLog, log_settings: DatabaseSettings) -> None:
+    def differences(connection: Connection) -> list[Any]:
+        context = MigrationContext.configure(
+            connection, opts={"compare_server_default": False, "version_table": VERSION_TABLE}
+        )
+        found: list[Any] = compare_metadata(context, metadata)
+        inspector = inspect(connection)
+        for table in metadata.sorted_tables:
+            columns = {column["name"]: column for column in inspector.get_columns(table.name)}
+            found += [
+                c.name for c in table.columns if columns[c.name]["nullable"] != (c.nullable and not c.primary_key)
+            ]
+            checks = {check["name"] for check in inspector.get_check_constraints(table.name)}
+            found += [
+                c.name for c in table.constraints if type(c).__name__ == "CheckConstraint" and c.name not in checks
+            ]
+            partial = {i["name"] for i in inspector.get_indexes(table.name) if i.get("dialect_options", {})}
+            found += [i.name for i in table.indexes if bool(i.dialect_kwargs) and i.name not in partial]
+        return found
+
+    async with connected(log_settings.url) as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_opening_again_changes_nothing(log_settings: DatabaseSettings) -> None:
+    async with ChatLog.open(log_settings) as log:
+        await talk(log, 1)
+        before = await log.history(CHAT)
+    for _ in range(2):
+        async with ChatLog.open(log_settings) as log:
+            assert await log.history(CHAT) == before
+            assert (await log.stats()).revision == "0001"
+
+
+async def test_a_database_of_a_newer_program_is_refused_and_left_as_it_is(log_settings: DatabaseSettings) -> None:
+    async with ChatLog.open(log_settings) as log:
+        await talk(log, 1)
+    async with connected(log_settings.url) as connection:
+        await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    with pytest.raises(DatabaseError, match=r"format 9999.*formats up to 0001; update the program"):
+        async with ChatLog.open(log_settings):
+            pass
+    async with connected(log_settings.url) as connection:
+        assert await connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == "9999"
+        assert await connection.scalar(text("SELECT count(*) FROM messages")) == 2
+
+
+def test_no_step_leads_back() -> None:
+    script = ScriptDirectory(str(FOLDER))
+    revisions = list(script.walk_revisions())
+    assert len(revisions) == len([p for p in (FOLDER / "versions").glob("*.py") if p.name[0] != "_"])
+    assert not any(hasattr(revision.module, "downgrade") for revision in revisions)
+    assert script.get_heads() == [revisions[0].revision]
+
+
+def test_the_steps_can_be_imported_without_anything_happening() -> None:
+    for path in (FOLDER / "versions").glob("0*.py"):
+        assert importlib.import_module(f"bots.chatlog.migrations.versions.{path.stem}").revision == path.stem[:4]
+
+
+async def test_a_step_that_fails_leaves_the_database_as_it_was(
+    log_settings: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables are made inside a transaction on SQLite, too."""
+    broken = write_step(tmp_path, "0002", "0001", "op.add_column('chats', sa.Column('extra', sa.Text()))\n    1 / 0")
+    async with ChatLog.open(log_settings) as log:
+        await talk(log, 1)
+    monkeypatch.setattr(migration, "FOLDER", broken)
+    with pytest.raises(ZeroDivisionError):
+        async with ChatLog.open(log_settings):
+            pass
+    monkeypatch.setattr(migration, "FOLDER", FOLDER)
+    async with connected(log_settings.url) as connection:
+        assert "extra" not in {c["name"] for c in await connection.run_sync(lambda c: inspect(c).get_columns("chats"))}
+    async with ChatLog.open(log_settings) as log:
+        assert len(await log.history(CHAT)) == 1
+
+
+async def test_a_later_step_keeps_the_rows(
+    log_settings: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a next release does to a log that is in use; a real one joins these once there is one."""
+    async with ChatLog.open(log_settings) as log:
+        await talk(log, 1)
+        before = await log.history(CHAT)
+    code = "op.add_column('messages', sa.Column('extra', sa.Text(), nullable=False, server_default='x'))"
+    monkeypatch.setattr(migration, "FOLDER", write_step(tmp_path, "0002", "0001", code))
+    async with ChatLog.open(log_settings) as log:
+        assert (await log.stats()).revision == "0002"
+        assert await log.history(CHAT) == before
+        await talk(log, 2)
+        assert len(await log.history(CHAT)) == 2
+
+
+def write_step(tmp_path: Path, revision: str, after: str, code: str) -> Path:
+    """A copy of the steps with one more; returns its folder."""
+    folder = tmp_path / "migrations"
+    (folder / "versions").mkdir(parents=True)
+    for path in (FOLDER / "versions").glob("0*.py"):
+        (folder / "versions" / path.name).write_text(path.read_text())
+    (folder / "versions" / f"{revision}_test.py").write_text(
+        f"import sqlalchemy as sa\nfrom alembic import op\n\nrevision, down_revision = {revision!r}, {after!r}\n"
+        f"branch_labels = depends_on = None\n\n\ndef upgrade() -> None:\n    {code}\n"
+    )
+    return folder
+
+
+def test_alembic_still_has_what_we_use_of_it() -> None:
+    """Not all of it is public."""
+    assert callable(ScriptDirectory(str(FOLDER))._upgrade_revs)
+    assert callable(Operations.context)
+
+
+async def test_tables_of_another_program_are_not_touched(sqlite_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "data" / "mynah.db"
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE messages (theirs TEXT)")
+    connection.close()
+    with pytest.raises(DatabaseError, match="messages already exists"):
+        async with ChatLog.open(DatabaseSettings(url=sqlite_url, key_file=tmp_path / "keys")):
+            pass
+    with sqlite3.connect(path) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    connection.close()
+    assert tables == ["messages"]

@@ -1,0 +1,16 @@
+"""A chat log of its own for each test."""
+
+import pytest
+
+from bots.chatlog import ChatLog, DatabaseSettings
+
+
+@pytest.fixture
+def database(tmp_path):
+    return DatabaseSettings(url=f"sqlite:///{tmp_path}/log/chat.db", key_file=tmp_path / "keys" / "chat.keys")
+
+
+@pytest.fixture
+async def chat_log(database):
+    async with ChatLog.open(database) as log:
+        yield log
