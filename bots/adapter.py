@@ -1,14 +1,23 @@
 """What the bot asks of a chat platform: the contract that every adapter keeps.
 
-An adapter translates and decides nothing: when to draft, what to retry and whom to answer is the
-business of `bots.replystream` and `bots.dispatcher`.
+An adapter translates and decides nothing: when to draft, what to retry, where to split and whom to answer is
+the business of `bots.replystream` and `bots.dispatcher`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from bots.message import ChatRef, Message, MessageId
+from bots.message import Attachment, Button, ChatRef, Event, Message, MessageId, User
+
+
+@dataclass(frozen=True)
+class Pace:
+    """At most `limit` calls in any `period_s` seconds, and `interval_s` between two that can wait."""
+
+    limit: int
+    period_s: float
+    interval_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -18,13 +27,29 @@ class Caps:
     Attributes:
         draft_interval_s: Least time between two drafts in seconds; 0 shows every piece of text as it
             comes, None says that the chat has no drafts.
-        max_length: Characters that one message can hold; None says that there is no limit.
+        draft_lifetime_s: How long a draft is shown, in seconds; None for as long as the adapter is open.
+        can_edit: Whether a message can be changed after it was sent.
+        edit_lifetime_s: For how long after it was sent, in seconds; None for ever.
+        typing_s: How long a typing indication lasts, in seconds; None says that there is none.
+        max_length: What one message can hold, as `length` measures it; None says that there is no limit.
+        length: What the platform counts of a Markdown text, once it is written in the platform's own way.
+        has_buttons: Whether buttons can stand below a message.
         can_show_queue: Whether a draft is a good place to tell how many others are served first.
+        pace: The limit that all calls to this chat share.
+        threads_share_pace: Whether it is shared by all threads of the chat, too.
     """
 
     draft_interval_s: float | None = None
+    draft_lifetime_s: float | None = None
+    can_edit: bool = False
+    edit_lifetime_s: float | None = None
+    typing_s: float | None = None
     max_length: int | None = None
+    length: Callable[[str], int] = len
+    has_buttons: bool = False
     can_show_queue: bool = False
+    pace: Pace | None = None
+    threads_share_pace: bool = False
 
 
 class Adapter(Protocol):
@@ -32,36 +57,72 @@ class Adapter(Protocol):
 
     Every adapter passes tests/bots/test_adapter_contract.py:
 
-    - The messages of a chat keep their order, and each one is yielded once.
+    - The messages of a chat keep their order, and each one is yielded once as long as the adapter is open.
     - What is sent to a chat appears in the order of the calls.
-    - Text is data: whatever a model writes, nothing of it is obeyed by the place that shows it.
-    - Leaving the context closes all that entering it opened: `messages` ends, and whatever wants to
-      show something from then on raises AdapterClosedError.
+    - Text is Markdown and data: whatever a model writes, nothing of it is obeyed by the place that shows it,
+      and nobody is pinged by it.
+    - Leaving the context closes all that entering it opened: `events` ends, and whatever wants to show
+      something from then on raises AdapterClosedError.
 
     An adapter whose other end goes away (a pipe that is closed, a token that is revoked) acts as if its
-    context had been left.
+    context had been left. Entering raises AccountError if the platform refuses the account, and
+    UnreachableError if it cannot be reached.
+
+    All that shows something raises, besides what is said below:
+        RateLimitedError: Refused for now; `retry_after_s` says for how long. Nothing was done.
+        UnreachableError: No answer; `may_be_done` says whether it may have been done.
+        ForbiddenError: The bot may not do this here.
+        AdapterClosedError: Nobody can see it any more.
     """
 
     async def __aenter__(self) -> Self: ...
     async def __aexit__(self, *exc_info: object) -> None: ...
 
+    @property
+    def platform(self) -> str:
+        """For instance `discord`: the `platform` of all its chats."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """The bot's own user id there, known once the context was entered."""
+        ...
+
+    @property
+    def pace(self) -> Pace | None:
+        """The limit that all calls of the account share."""
+        ...
+
     def caps(self, chat: ChatRef) -> Caps:
         """What `chat` can do, from what is known already: no network call."""
         ...
 
-    def messages(self) -> AsyncIterator[Message]:
-        """Yield what people say, from all chats, until the adapter is done.
+    def events(self) -> AsyncIterator[Event]:
+        """Yield what people do, in all chats, until the adapter is done.
 
-        Called once. When it ends, answers under way are ended as `/stop` would.
+        Called once. An event counts as taken when the next one is asked for: one that was not may come
+        again after a restart, if the platform can do that. When it ends, answers under way are ended.
         """
         ...
 
     async def settled(self, message: Message) -> None:
         """Take note that all that `message` asked for was said, or that it is not going to be.
 
-        Called once for each message from `messages`, in order within a chat except for commands that act
+        Called once for each message from `events`, in order within a chat except for commands that act
         at once. A draft that no `send` has replaced by then is left over from a reply that failed.
         """
+        ...
+
+    async def read(self, attachment: Attachment, limit_bytes: int) -> bytes:
+        """Fetch the first `limit_bytes` bytes of a file that came with a message."""
+        ...
+
+    async def is_moderator(self, chat: ChatRef, user: User) -> bool:
+        """Whether `user` may change what the bot does in `chat`; in a private chat everyone may."""
+        ...
+
+    async def typing(self, chat: ChatRef) -> None:
+        """Show for `Caps.typing_s` seconds that the bot is writing."""
         ...
 
     async def draft(self, chat: ChatRef, text: str) -> None:
@@ -70,28 +131,53 @@ class Adapter(Protocol):
         The next `send` to the chat dismisses it. Does nothing where `caps` names no draft interval.
 
         Raises:
-            RateLimitedError: Refused for now; the draft before it still stands.
-            AdapterClosedError: Nobody can see it any more.
+            UnsupportedError: The chat takes no drafts after all.
         """
         ...
 
-    async def send(self, chat: ChatRef, text: str) -> MessageId:
+    async def send(
+        self,
+        chat: ChatRef,
+        text: str,
+        *,
+        reply_to: MessageId | None = None,
+        buttons: Sequence[Button] = (),
+        nonce: str = "",
+    ) -> MessageId:
         """Post `text` as one message; return once the platform has accepted it.
+
+        Args:
+            chat: Where.
+            text: Markdown.
+            reply_to: The message that it answers; one that is gone makes no difference.
+            buttons: What to show below it, where the chat has buttons.
+            nonce: At most 25 characters. Where the platform can do that, sending again with the same one
+                does not post a second message.
 
         Raises:
             MessageTooLongError: `text` is over the chat's limit. Nothing was sent.
-            RateLimitedError: Refused for now; `retry_after_s` says for how long. Nothing was sent.
-            AdapterClosedError: Nobody can see it any more.
         """
         ...
 
-    async def notice(self, chat: ChatRef, text: str) -> None:
-        """Say something that is not part of a conversation: what a command answers, or what went wrong.
-
-        May come while a draft is shown, and leaves it as it is.
+    async def edit(self, chat: ChatRef, id: MessageId, text: str, *, buttons: Sequence[Button] = ()) -> None:
+        """Replace text and buttons of a message of ours; nothing happens if they are the same already.
 
         Raises:
-            RateLimitedError: Refused for now. Nothing was sent.
-            AdapterClosedError: Nobody can see it any more.
+            MessageTooLongError: `text` is over the chat's limit. Nothing was changed.
+            MessageGoneError: It was deleted, or is too old.
+        """
+        ...
+
+    async def delete(self, chat: ChatRef, id: MessageId) -> None:
+        """Take a message of ours back; one that is gone already makes no difference."""
+        ...
+
+    async def notice(self, chat: ChatRef, text: str, *, reply_to: MessageId | None = None) -> None:
+        """Say something that is not part of a conversation: what a command answers, or what went wrong.
+
+        May come while a draft is shown, and leaves it as it is where the platform can do that.
+
+        Raises:
+            MessageTooLongError: `text` is over the chat's limit. Nothing was sent.
         """
         ...

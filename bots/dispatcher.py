@@ -1,47 +1,58 @@
-"""The way of a message: from an adapter to a command or a conversation, and the answer back.
+"""The way of an event: from an adapter into the chat log, and from there to the line of its chat.
 
-Decides who is answered, in which order, and what people are told when something goes wrong. Knows nothing
-of any one platform, and of the engine only its protocol.
+Decides what is logged and who is answered. Knows nothing of any one platform, and of the engine only its
+protocol.
 """
 
 import asyncio
 import logging
 import time
-from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from bots.adapter import Adapter
-from bots.commands import Invocation, parse, run_command
-from bots.companion import companion
-from bots.conversation import AnswerOptions, Conversation
-from bots.errors import AdapterClosedError, BotError, MessageTooLongError
-from bots.message import ChatRef, Message
-from bots.replystream import Clock, ReplyStream, Sleep, until_accepted
-from engine.errors import EngineClosedError, EngineError, PromptTooLongError, QueueFullError
-from engine.generation import FinishReason, Generation, TextEngine
+from bots.answering import Services
+from bots.budget import Clock, Sleep
+from bots.chatline import MAX_WAITING, Asked, ChatLine, Job, Ordered
+from bots.chatlog import ChatLog, FeedbackSource, QuestionState, Unfinished
+from bots.commands import Invocation, parse
+from bots.conversation import AnswerOptions, Conversation, Question
+from bots.message import (
+    Addressed,
+    Button,
+    ButtonPressed,
+    ChatMoved,
+    ChatRef,
+    Event,
+    Message,
+    MessageEdited,
+    MessagesDeleted,
+    Reacted,
+    Text,
+)
+from bots.outlet import Outlet
+from bots.triggers import addressed
+from engine.generation import TextEngine
 
 logger = logging.getLogger(__name__)
 
-MAX_WAITING_PER_CHAT = 32
-"""Messages of one chat that may wait for their turn; a person who types ahead has a few, a flood more."""
 
-QUEUE_POLL_S = 1.0
-"""How often a waiting person's place in the queue is looked up; people read it, so faster is no better."""
+@dataclass(frozen=True)
+class ServingRules:
+    """How the dispatcher deals with time.
 
-CUT_SHORT = {
-    FinishReason.LENGTH: "(I stopped there: that is as much as I write at once.)",
-    FinishReason.DEADLINE: "(I stopped there: my time for one answer is up.)",
-}
-"""What people are told when an answer ends in the middle."""
+    Attributes:
+        gather_s: How long a person has to be silent until what that person said is answered, as one; with 0,
+            every message gets an answer of its own.
+        drain_s: How long answers under way may go on once the bot is to end.
+        resume_within: How old a question may be that is still answered after a restart; None leaves all of
+            them unanswered.
+    """
 
-
-@dataclass
-class _ChatLine:
-    """One chat's conversation, and its messages that wait for their turn."""
-
-    conversation: Conversation
-    waiting: deque[Message] = field(default_factory=deque)
-    is_served: bool = False
+    gather_s: float = 0.0
+    drain_s: float = 0.0
+    resume_within: timedelta | None = None
 
 
 class Dispatcher:
@@ -58,137 +69,225 @@ class Dispatcher:
         self,
         adapter: Adapter,
         engine: TextEngine,
+        log: ChatLog,
         *,
         persona: str,
         options: AnswerOptions | None = None,
+        rules: ServingRules | None = None,
         clock: Clock = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """`persona` is what conversations begin with; times of `clock` and `sleep` are in seconds."""
-        self._adapter, self._engine = adapter, engine
+        """`persona` is who the bot is where nobody has chosen; times of `clock` and `sleep` are in seconds."""
+        self._adapter, self._log = adapter, log
+        self._outlet = Outlet(adapter, clock=clock, sleep=sleep)
+        self._services = Services(engine, log, self._outlet)
         self._persona, self._options = persona, options or AnswerOptions()
-        self._clock, self._sleep = clock, sleep
-        self._lines: dict[ChatRef, _ChatLine] = {}
+        self._rules = rules or ServingRules()
+        self._lines: dict[ChatRef, ChatLine] = {}
+        self._group: asyncio.TaskGroup = asyncio.TaskGroup()
+        self._closing = asyncio.Event()
         self.num_failed_replies = 0
 
+    def close(self) -> None:
+        """Take no more events, and let `run` end once answers under way have had their time."""
+        self._closing.set()
+
     async def run(self) -> None:
-        """Answer until the adapter has no more messages; then end what is under way as `/stop` would."""
+        """Answer until the adapter has no more events, or until `close`.
+
+        Then answers under way may go on for a while; what is not done by then is done after the next start.
+        Where nothing is taken up after a start, they are ended as `/stop` would.
+
+        Raises:
+            UnreachableError: The adapter has lost its platform.
+            AccountError: The platform does not want the account any more.
+        """
         async with asyncio.TaskGroup() as group:
-            async for message in self._adapter.messages():
-                self._route(message, group)
-            for line in self._lines.values():
-                line.waiting.clear()
-                line.conversation.stop()
+            self._group = group
+            # Not in the group: an adapter that fails takes nothing from the answers under way.
+            intake = asyncio.ensure_future(self._take_all())
+            closing = asyncio.ensure_future(self._closing.wait())
+            try:
+                await asyncio.wait([intake, closing], return_when=asyncio.FIRST_COMPLETED)
+                for line in self._lines.values():
+                    line.clear()
+                if self._rules.resume_within is None:
+                    for line in self._lines.values():
+                        line.stop()
+                else:
+                    await self._drain()
+            finally:
+                closing.cancel()
+                intake.cancel()
+                await asyncio.wait([intake, closing])
+        if not intake.cancelled():
+            intake.result()
 
-    def _route(self, message: Message, group: asyncio.TaskGroup) -> None:
-        """Hand the message to whoever takes care of it; never waits, so that `/stop` always gets through."""
-        if not message.addressed:
-            group.create_task(self._adapter.settled(message))
-            return
-        line = self._line(message.chat)
+    async def _drain(self) -> None:
+        """Give answers under way their time."""
+        tasks = [line.task for line in self._lines.values() if line.task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=self._rules.drain_s)
+            for task in late:
+                task.cancel()
+
+    async def _take_all(self) -> None:
+        for unfinished in await self._log.unfinished(self._adapter.platform, self._adapter.account):
+            await self._resume(unfinished)
+        async for event in self._adapter.events():
+            await self._take(event)
+
+    async def _take(self, event: Event) -> None:
+        """Log an event and hand it on; waits for the log alone, so that `/stop` always gets through."""
+        match event:
+            case Message():
+                await self._take_message(event)
+            case MessageEdited():
+                row_id = await self._log.edit(event)
+                if row_id is not None and (line := self._lines.get(event.chat)):
+                    line.change(row_id, event.segments)
+            case MessagesDeleted():
+                await self._take_deletion(event)
+            case ButtonPressed():
+                self._group.create_task(self._press(event))
+            case Reacted(chat, message_id, user, score):
+                await self._log.give_feedback(chat, message_id, user.id, score, FeedbackSource.REACTION)
+            case ChatMoved(old, new):
+                await self._log.move_chat(old, new)
+
+    # Messages.
+
+    async def _take_message(self, message: Message) -> None:
+        why = await self._why_addressed(message)
         asked = parse(message.text)
-        if isinstance(asked, Invocation) and asked.command is not None and asked.command.is_immediate:
-            group.create_task(self._handle(message, line.conversation))
-        elif len(line.waiting) >= MAX_WAITING_PER_CHAT:
-            group.create_task(self._refuse(message))
+        row_id = None
+        if why and not _is_for_another_bot(asked, message):
+            state = QuestionState.COMMAND if isinstance(asked, Invocation) else QuestionState.WAITING
+            row_id = await self._log.receive(_as_meant(message, asked), state, addressed=why)
+        if row_id is None:  # not for us, or here already
+            await self._adapter.settled(message)
+        elif isinstance(asked, Invocation):
+            self._order(Ordered(asked, message))
         else:
-            line.waiting.append(message)
-            if not line.is_served:
-                line.is_served = True
-                group.create_task(self._serve(line))
+            await self._ask(_question(row_id, _as_meant(message, asked), why), message)
 
-    def _line(self, chat: ChatRef) -> _ChatLine:
-        if chat not in self._lines:
-            conversation = Conversation(chat, self._engine, persona=self._persona, options=self._options)
-            self._lines[chat] = _ChatLine(conversation)
-        return self._lines[chat]
+    async def _why_addressed(self, message: Message) -> frozenset[Addressed]:
+        settings = await self._log.chat_settings(message.chat)
+        might_be_called = message.chat.thread is not None and not message.addressed
+        was_called = might_be_called and await self._log.has_spoken_in(message.chat)
+        return addressed(message, settings, was_called_into_thread=was_called)
 
-    async def _serve(self, line: _ChatLine) -> None:
-        while line.waiting:
-            await self._handle(line.waiting.popleft(), line.conversation)
-        line.is_served = False
+    def _order(self, ordered: Ordered) -> None:
+        command, message = ordered.invocation.command, ordered.message
+        if command is not None and command.is_immediate:
+            line = self._lines.get(message.chat) or self._new_line(message.chat, is_private=message.is_private)
+            self._group.create_task(line.obey(ordered))
+        else:
+            self._add(ordered, self._line(message.chat, is_private=message.is_private))
+
+    async def _ask(self, question: Question, message: Message) -> None:
+        await self._log.note_quote(message)
+        line = self._line(message.chat, is_private=message.is_private)
+        if line.is_full:
+            await self._log.set_state([question.row_id], QuestionState.FAILED)
+            self._group.create_task(self._refuse(message))
+        else:
+            self._add(Asked(question, message, self._outlet.clock()), line)
 
     async def _refuse(self, message: Message) -> None:
         self.num_failed_replies += 1
-        await self._say(
+        await self._outlet.notice(
             message.chat,
-            f"{MAX_WAITING_PER_CHAT} of your messages are waiting already, and this one was not taken. "
+            f"{MAX_WAITING} of your messages are waiting already, and this one was not taken. "
             "Please send it again when I have caught up.",
+            reply_to=message.id,
         )
         await self._adapter.settled(message)
 
-    async def _handle(self, message: Message, conversation: Conversation) -> None:
-        """See one message through. Whatever goes wrong is told to the chat and stays in this message."""
-        asked = parse(message.text)
-        try:
-            if isinstance(asked, Invocation):
-                await self._say(message.chat, run_command(asked, conversation, self._engine))
-            elif (trouble := await self._answer(asked, conversation)) is not None:
-                self.num_failed_replies += 1
-                await self._say(message.chat, trouble)
-        except Exception:
-            # The outermost loop of a message: one that fails must not take the others with it.
-            self.num_failed_replies += 1
-            logger.exception("message %s of %s failed", message.id, message.chat.key)
-            await self._say(message.chat, "Something went wrong on my side; it was logged. Please try again.")
-        finally:
+    async def _take_deletion(self, event: MessagesDeleted) -> None:
+        row_ids = await self._log.delete(event)
+        line = self._lines.get(event.chat)
+        for message in line.drop(row_ids) if line else ():
             await self._adapter.settled(message)
 
-    async def _answer(self, text: str, conversation: Conversation) -> str | None:
-        """Have `text` answered; returns what to tell the person if that failed."""
-        chat = conversation.chat
+    # Buttons.
+
+    async def _press(self, event: ButtonPressed) -> None:
+        match event.button:
+            case Button.GOOD | Button.BAD:
+                score = 1 if event.button is Button.GOOD else -1
+                await self._log.give_feedback(event.chat, event.id, event.user.id, score, FeedbackSource.BUTTON)
+            case Button.STOP:
+                line = self._lines.get(event.chat)
+                if line is not None and await self._may_direct(event, line.asker_ids):
+                    line.stop()
+            case Button.RETRY:
+                answer = await self._log.answer_at(event.chat, event.id)
+                if answer is None or not answer.question_ids or answer.is_under_way:
+                    return
+                if await self._may_direct(event, {question.author.id for question in answer.questions}):
+                    self._add(answer, self._line(event.chat, is_private=answer.is_private))
+
+    async def _may_direct(self, event: ButtonPressed, asker_ids: Collection[str]) -> bool:
+        return event.user.id in asker_ids or await self._adapter.is_moderator(event.chat, event.user)
+
+    # Lines.
+
+    def _line(self, chat: ChatRef, *, is_private: bool) -> ChatLine:
+        if chat not in self._lines:
+            self._lines[chat] = self._new_line(chat, is_private=is_private)
+        return self._lines[chat]
+
+    def _new_line(self, chat: ChatRef, *, is_private: bool) -> ChatLine:
+        conversation = Conversation(
+            chat, self._log, is_private=is_private, persona=self._persona, options=self._options
+        )
+        return ChatLine(self._services, conversation, gather_s=self._rules.gather_s)
+
+    def _add(self, job: Job, line: ChatLine) -> None:
+        line.add(job)
+        if line.task is None:
+            line.task = self._group.create_task(self._serve(line))
+
+    async def _serve(self, line: ChatLine) -> None:
         try:
-            async with (
-                ReplyStream.open(self._adapter, chat, clock=self._clock, sleep=self._sleep) as reply,
-                conversation.ask(text) as generation,
-                companion(self._show_queue(chat, generation, reply)),
-            ):
-                async for piece in generation:
-                    reply.push(piece)
-                posted = await reply.finish()
-                completion = await generation.result()
-        except (EngineError, MessageTooLongError) as exc:
-            logger.info("no answer in %s: %s", chat.key, exc)
-            return explain(exc)
-        except AdapterClosedError:
-            logger.info("%s was closed before its answer arrived", chat.key)
-            return None
-        if not posted and completion.finish_reason is not FinishReason.CANCELLED:
-            return "I have no answer to that. Please put it in other words."
-        if completion.finish_reason in CUT_SHORT:
-            await self._say(chat, CUT_SHORT[completion.finish_reason])
-        return None
+            await line.serve()
+        finally:
+            line.task = None
+            self.num_failed_replies += line.num_failed
+            self._lines.pop(line.conversation.chat, None)
 
-    async def _show_queue(self, chat: ChatRef, generation: Generation, reply: ReplyStream) -> None:
-        """Tell the place in the queue, if the chat has a place to tell it, until the answer begins."""
-        if not self._adapter.caps(chat).can_show_queue:
-            return
-        while (position := generation.position) > 0:
-            reply.hint(f"Waiting for my turn: number {position} in the queue.")
-            await self._sleep(QUEUE_POLL_S)
-
-    async def _say(self, chat: ChatRef, text: str) -> None:
-        """Tell the chat something that is no reply; gives up only if nobody is there any more."""
-        try:
-            await until_accepted(lambda: self._adapter.notice(chat, text), self._sleep)
-        except BotError as exc:
-            logger.info("a notice did not reach %s: %s", chat.key, exc)
+    async def _resume(self, unfinished: Unfinished) -> None:
+        """Take up what an earlier run has left undone. What people see half of is always finished."""
+        within, questions = self._rules.resume_within, unfinished.questions
+        is_fresh = within is not None and questions and self._log.now() - questions[-1].sent_at <= within
+        if within is not None and (is_fresh or unfinished.posts):
+            self._add(unfinished, self._line(unfinished.chat, is_private=unfinished.is_private))
+        else:
+            await self._log.expire(unfinished)
 
 
-def explain(error: EngineError | BotError) -> str:
-    """Say in one line what happened to a question and what the person can do."""
-    match error:
-        case PromptTooLongError():
-            return (
-                f"That is too long for me: {error.num_tokens} tokens with my persona, and I can take "
-                f"{error.limit_tokens}. Please shorten it."
-            )
-        case QueueFullError():
-            return f"I am too busy: {error.num_waiting} others are waiting. Please try again in a minute."
-        case EngineClosedError():
-            return "I am shutting down and cannot answer. Please try again once I am back."
-        case MessageTooLongError():
-            return "My answer does not fit into one message. Please ask for a shorter one."
-        case _:
-            reason = " ".join(str(error).split())
-            return f"I could not answer ({reason}). Please try again; /reset helps if it stays like this."
+def _is_for_another_bot(asked: Invocation | str, message: Message) -> bool:
+    """In a group, a command that nobody here knows was meant for someone else."""
+    return isinstance(asked, Invocation) and asked.command is None and not message.is_private
+
+
+def _as_meant(message: Message, asked: Invocation | str) -> Message:
+    """The message without what only led it to the model: a second slash, or `/ask`."""
+    first = message.segments[0] if message.segments else None
+    if isinstance(asked, Invocation) or asked == message.text or not isinstance(first, Text):
+        return message
+    prefix = message.text[: message.text.index(asked)]
+    return replace(message, segments=(Text(first.text.removeprefix(prefix)), *message.segments[1:]))
+
+
+def _question(row_id: int, message: Message, why: frozenset[Addressed]) -> Question:
+    return Question(
+        row_id,
+        message.id,
+        message.author,
+        message.segments,
+        reply_to=message.quote.id if message.quote else None,
+        quote=message.quote,
+        wants_reply=not message.is_private or Addressed.COMMAND in why,
+    )

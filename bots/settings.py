@@ -50,3 +50,21 @@ class BotSettings(BaseSettings):
         description="Seconds after which an answer ends as it stands, waiting in the queue included. Nobody "
         "waits longer in a chat.",
     )
+    gather_s: float = Field(
+        default=1.0,
+        ge=0,
+        description="Seconds that a person has to be silent until what that person said is answered, as one message. "
+        "People press Enter in the middle of a thought; longer than this, and the bot seems slow.",
+    )
+    drain_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds that answers under way may go on when the bot is told to end. What is not done by then is "
+        "finished after the next start; service managers kill after 10 to 90 s.",
+    )
+    resume_within_h: float = Field(
+        default=24.0,
+        ge=0,
+        description="Hours after which a question that a stopped bot has not answered is not answered any more. "
+        "Telegram, too, keeps messages for a day.",
+    )

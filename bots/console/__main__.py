@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bots.chatlog import DatabaseSettings
 from bots.console.session import EXIT_NO_ENGINE, run
 from bots.conversation import AnswerOptions
 from bots.settings import BotSettings
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     try:
         engine_settings, settings = load_settings(EngineSettings), load_settings(BotSettings)
+        database = load_settings(DatabaseSettings)
     except SettingsError as exc:
         sys.stderr.write(f"mynah: {exc}\n")
         return EXIT_NO_ENGINE
@@ -33,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         max_tokens=asked.max_tokens or settings.max_tokens,
         deadline_s=settings.deadline_s,
     )
-    return run(lambda: Engine(engine_settings, asked.bundle), persona=settings.persona, options=options)
+    return run(
+        lambda: Engine(engine_settings, asked.bundle), persona=settings.persona, options=options, database=database
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,18 +4,18 @@ Replies alone go to the output; whatever else there is to say goes to the error 
 """
 
 from asyncio import Event
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Self
 
 from bots.adapter import Caps
 from bots.console.descriptor import Descriptor
-from bots.console.local import local_message
+from bots.console.local import LocalAccount, local_message
 from bots.console.printable import printable
 from bots.errors import AdapterClosedError
-from bots.message import ChatRef, Message, MessageId
+from bots.message import Button, ChatRef, Message, MessageId
 
 
-class PipeAdapter:
+class PipeAdapter(LocalAccount):
     """Reads lines from one descriptor and writes replies to another.
 
     A line is taken up only when the one before it is settled, so that replies come in the order of the
@@ -47,7 +47,7 @@ class PipeAdapter:
         """Drafts if `is_live`, and no limits."""
         return self._caps
 
-    async def messages(self) -> AsyncIterator[Message]:
+    async def events(self) -> AsyncIterator[Message]:
         """Yield one message per line that is not blank. What is not UTF-8 becomes U+FFFD."""
         number = 0
         async for line in self._lines():
@@ -79,7 +79,7 @@ class PipeAdapter:
                 self._shown = ""
                 await self._put("\n")
         except AdapterClosedError:
-            pass  # messages() has ended, too
+            pass  # events() has ended, too
         finally:
             self._go_on.set()
 
@@ -88,7 +88,15 @@ class PipeAdapter:
         if self._caps.draft_interval_s is not None:
             await self._put(self._news(printable(text).rstrip("\n")))
 
-    async def send(self, chat: ChatRef, text: str) -> MessageId:  # noqa: ARG002
+    async def send(
+        self,
+        chat: ChatRef,  # noqa: ARG002
+        text: str,
+        *,
+        reply_to: MessageId | None = None,  # noqa: ARG002
+        buttons: Sequence[Button] = (),  # noqa: ARG002
+        nonce: str = "",  # noqa: ARG002
+    ) -> MessageId:
         """Write what is not there yet, and end the line."""
         news = self._news(printable(text).rstrip("\n"))
         self._shown = ""
@@ -96,7 +104,7 @@ class PipeAdapter:
         self._num_sent += 1
         return MessageId(f"reply-{self._num_sent}")
 
-    async def notice(self, chat: ChatRef, text: str) -> None:  # noqa: ARG002
+    async def notice(self, chat: ChatRef, text: str, *, reply_to: MessageId | None = None) -> None:  # noqa: ARG002
         """Write to the error output, below a reply that is under way."""
         await self._put(("\n" if self._shown else "") + printable(text).rstrip("\n") + "\n", to=self._stderr)
 

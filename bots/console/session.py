@@ -5,17 +5,21 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+from bots.adapter import Adapter
+from bots.chatlog import ChatLog, DatabaseSettings
 from bots.commands import COMMANDS
 from bots.console.pipe import PipeAdapter
 from bots.console.state import logging_to, open_history, state_folder
 from bots.console.terminal import TerminalAdapter
 from bots.conversation import AnswerOptions
 from bots.dispatcher import Dispatcher
+from bots.errors import DatabaseError
 from engine.errors import EngineError
 from engine.generation import TextEngine
 
@@ -24,22 +28,23 @@ EXIT_NO_ENGINE = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
+MakeDispatcher = Callable[[Adapter], Dispatcher]
 EngineOpener = Callable[[], AbstractAsyncContextManager[TextEngine]]
 
 
-def run(open_engine: EngineOpener, *, persona: str, options: AnswerOptions) -> int:
-    """Talk until the input ends; returns the exit code.
+def run(open_engine: EngineOpener, *, persona: str, options: AnswerOptions, database: DatabaseSettings) -> int:
+    """Talk until the input ends; returns the exit code. What is said in a terminal is kept in `database`.
 
     0, or 1 if a line of piped input got no reply, 2 if the model could not be loaded, 130 and 143 after
     SIGINT and SIGTERM.
     """
     try:
-        return asyncio.run(_talk(open_engine, persona, options))
+        return asyncio.run(_talk(open_engine, persona, options, database))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except asyncio.CancelledError:
         return EXIT_TERMINATED
-    except EngineError as exc:
+    except (EngineError, DatabaseError) as exc:
         return _fail(str(exc))
 
 
@@ -48,29 +53,41 @@ def _fail(text: str) -> int:
     return EXIT_NO_ENGINE
 
 
-async def _talk(open_engine: EngineOpener, persona: str, options: AnswerOptions) -> int:
-    talk = _talk_in_terminal if _is_interactive() else _talk_through_pipes
+async def _talk(open_engine: EngineOpener, persona: str, options: AnswerOptions, database: DatabaseSettings) -> int:
     async with _cancelled_by_sigterm(), _announced(open_engine) as engine:
-        return await talk(engine, persona, options)
+        if _is_interactive():
+            async with ChatLog.open(database) as log:
+                return await _talk_in_terminal(
+                    lambda adapter: _dispatcher(adapter, engine, log, persona, options), engine, persona
+                )
+        # Whoever pipes text in expects the same answers the next time: nothing is kept.
+        with tempfile.TemporaryDirectory(prefix="mynah-") as folder:
+            passing = DatabaseSettings(url=f"sqlite:///{folder}/chat.db", key_file=Path(folder, "keys"))
+            async with ChatLog.open(passing) as log:
+                return await _talk_through_pipes(lambda adapter: _dispatcher(adapter, engine, log, persona, options))
 
 
-async def _talk_in_terminal(engine: TextEngine, persona: str, options: AnswerOptions) -> int:
+def _dispatcher(adapter: Adapter, engine: TextEngine, log: ChatLog, persona: str, options: AnswerOptions) -> Dispatcher:
+    return Dispatcher(adapter, engine, log, persona=persona, options=options)
+
+
+async def _talk_in_terminal(make_dispatcher: MakeDispatcher, engine: TextEngine, persona: str) -> int:
     folder = state_folder(os.environ, Path.home())
     greeting, history = _greeting(engine, persona), open_history(folder)
     with logging_to(folder):
         async with TerminalAdapter(greeting=greeting, commands=COMMANDS, history=history) as terminal:
-            await Dispatcher(terminal, engine, persona=persona, options=options).run()
+            await make_dispatcher(terminal).run()
     return 0
 
 
-async def _talk_through_pipes(engine: TextEngine, persona: str, options: AnswerOptions) -> int:
+async def _talk_through_pipes(make_dispatcher: MakeDispatcher) -> int:
     # Python leaves a standard stream that was closed by the caller as None; its number may be taken by now.
     stdin, stdout, stderr = (
         os.open(os.devnull, os.O_RDWR) if stream is None else stream.fileno()
         for stream in (sys.stdin, sys.stdout, sys.stderr)
     )
     async with PipeAdapter(stdin=stdin, stdout=stdout, stderr=stderr, is_live=os.isatty(stdout)) as pipe:
-        dispatcher = Dispatcher(pipe, engine, persona=persona, options=options)
+        dispatcher = make_dispatcher(pipe)
         await dispatcher.run()
     return EXIT_REPLY_FAILED if dispatcher.num_failed_replies else 0
 

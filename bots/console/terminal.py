@@ -5,7 +5,7 @@ unfinished row is part of the prompt and drawn again with each draft. A line tha
 grows waits below it, and is printed when its turn comes, so that the screen reads like a dialogue.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Self
 
 from prompt_toolkit import PromptSession
@@ -22,11 +22,11 @@ from prompt_toolkit.styles import Style
 
 from bots.adapter import Caps
 from bots.commands import Command
-from bots.console.local import local_message
+from bots.console.local import LocalAccount, local_message
 from bots.console.printable import printable
 from bots.console.rows import GrowingText, rows
 from bots.errors import AdapterClosedError
-from bots.message import ChatRef, Message, MessageId
+from bots.message import Button, ChatRef, Message, MessageId
 
 _STYLE = Style.from_dict({"prompt": "bold ansicyan", "you": "bold", "aside": "ansibrightblack"})
 _STOP = "/stop"
@@ -47,7 +47,7 @@ class CommandCompleter(Completer):
                 yield Completion(f"/{name}", -len(typed), display=command.usage, display_meta=command.summary)
 
 
-class TerminalAdapter:
+class TerminalAdapter(LocalAccount):
     """A person at a terminal."""
 
     def __init__(
@@ -96,7 +96,7 @@ class TerminalAdapter:
         """Drafts as fast as they come, and no limits."""
         return Caps(draft_interval_s=0.0, can_show_queue=True)
 
-    async def messages(self) -> AsyncIterator[Message]:
+    async def events(self) -> AsyncIterator[Message]:
         """Yield what is typed until Ctrl-D; Ctrl-C during a reply is `/stop`."""
         while not self._is_closed:
             kept, self._kept_input = self._kept_input, ""
@@ -126,7 +126,15 @@ class TerminalAdapter:
         self._is_replying = True
         self._grow(text)
 
-    async def send(self, chat: ChatRef, text: str) -> MessageId:  # noqa: ARG002
+    async def send(
+        self,
+        chat: ChatRef,  # noqa: ARG002
+        text: str,
+        *,
+        reply_to: MessageId | None = None,  # noqa: ARG002
+        buttons: Sequence[Button] = (),  # noqa: ARG002
+        nonce: str = "",  # noqa: ARG002
+    ) -> MessageId:
         """Print what is not there yet."""
         self._check_open()
         self._is_replying = True
@@ -135,7 +143,7 @@ class TerminalAdapter:
         self._num_sent += 1
         return MessageId(f"reply-{self._num_sent}")
 
-    async def notice(self, chat: ChatRef, text: str) -> None:  # noqa: ARG002
+    async def notice(self, chat: ChatRef, text: str, *, reply_to: MessageId | None = None) -> None:  # noqa: ARG002
         """Print an aside; one that comes in the middle of a reply is printed after it."""
         self._check_open()
         self._delayed.append(text)

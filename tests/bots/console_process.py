@@ -86,7 +86,11 @@ def terminal(state: Path, *arguments: str) -> Iterator[Terminal]:
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        env=environment(XDG_STATE_HOME=str(state)),
+        env=environment(
+            XDG_STATE_HOME=str(state),
+            DATABASE_URL=f"sqlite:///{state}/chat.db",
+            DATABASE_KEY_FILE=str(state / "chat.keys"),
+        ),
     )
     os.close(slave)
     try:

@@ -5,9 +5,11 @@ import logging
 import sys
 
 from bots import AnswerOptions
+from bots.chatlog import DatabaseSettings
 from bots.console import run
 from bots.testing import Refusal, ScriptedEngine
 from engine.errors import QueueFullError, RegistryError
+from engine.settings import load_settings
 
 
 def script(request):
@@ -39,4 +41,11 @@ if __name__ == "__main__":
     # In development mode asyncio reports slow callbacks, of which a loaded machine has some.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     kind = NoModel if "--no-model" in sys.argv else ScriptedEngine
-    sys.exit(run(lambda: kind(otherwise=script), persona="Be kind.", options=AnswerOptions()))
+    sys.exit(
+        run(
+            lambda: kind(otherwise=script),
+            persona="Be kind.",
+            options=AnswerOptions(),
+            database=load_settings(DatabaseSettings),
+        )
+    )

@@ -1,168 +1,154 @@
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
-from manual_time import settle
+from recording_adapter import ANN, BOB, CHAT, DIRECT
 
-from bots import AnswerOptions, ChatRef, Conversation
-from bots.conversation import Turn
-from bots.testing import InQueue, Refusal, ScriptedEngine
-from engine.errors import EngineError, QueueFullError
-from engine.generation import ChatMessage, Completion, FinishReason, Generation
+from bots import AnswerOptions, Attachment, Conversation, Mention, Message, Text
+from bots.chatlog import AnswerState, QuestionState, Trigger
+from bots.conversation import Question
+from bots.message import Quote
+from engine.generation import ChatMessage, Completion, FinishReason
 from engine.sampling import SamplingParams
 
-CHAT = ChatRef("memory", "bot", "room")
+
+class Chat:
+    """A conversation whose questions and answers are put into the log as the dispatcher would."""
+
+    def __init__(self, log, *, is_private=True, persona="Be kind.", options=None):
+        self.log, self.is_private = log, is_private
+        self.conversation = Conversation(CHAT, log, is_private=is_private, persona=persona, options=options)
+        self._number = 0
+
+    async def ask(self, *segments, author=ANN, quote=None):
+        self._number += 1
+        said = tuple(Text(segment) if isinstance(segment, str) else segment for segment in segments)
+        message = Message(str(self._number), CHAT, author, said, datetime.now(UTC), quote, DIRECT, self.is_private)
+        row_id = await self.log.receive(message, QuestionState.WAITING, addressed=DIRECT)
+        return Question(row_id, message.id, author, said, quote.id if quote else None, quote)
+
+    async def answer(self, question, text):
+        prompt = await self.conversation.prompt([question])
+        answer_id = await self.log.begin_answer(CHAT, [question.row_id])
+        await self.log.write_answer(
+            answer_id, prompt.segments(text), model_version="1", prompt_sha256="", finish_reason="stop"
+        )
+        await self.log.end_answer(answer_id, AnswerState.DELIVERED)
+
+    async def seen(self, *questions):
+        prompt = await self.conversation.prompt(questions)
+        return [message.content for message in prompt.request.messages]
 
 
-def turns(*texts):
-    return tuple(Turn(question, answer) for question, answer in zip(texts[::2], texts[1::2], strict=True))
+async def test_the_model_sees_the_persona_what_was_said_and_the_question(chat_log):
+    chat = Chat(chat_log)
+    await chat.answer(await chat.ask("Hello"), "Hi")
+    prompt = await chat.conversation.prompt([await chat.ask("How are you?")])
+    assert prompt.request.messages == (
+        ChatMessage("system", "Be kind."),
+        ChatMessage("user", "Hello"),
+        ChatMessage("assistant", "Hi"),
+        ChatMessage("user", "How are you?"),
+    )
+    assert prompt.request.chat == CHAT.key
 
 
-def messages(*texts):
-    roles = ["user", "assistant"] * len(texts)
-    return tuple(ChatMessage(role, text) for role, text in zip(roles, texts, strict=False))
-
-
-def converse(engine):
-    return Conversation(CHAT, engine, persona="Be kind.")
-
-
-async def answer(conversation, text):
-    async with conversation.ask(text) as generation:
-        return "".join([piece async for piece in generation])
-
-
-async def test_the_engine_sees_the_persona_what_was_said_and_the_question():
-    async with ScriptedEngine([["Hi", " Ann"], ["Paris"]]) as engine:
-        conversation = converse(engine)
-        assert await answer(conversation, "Hello") == "Hi Ann"
-        assert await answer(conversation, "Capital of France?") == "Paris"
-    persona = ChatMessage("system", "Be kind.")
-    assert engine.requests[0].messages == (persona, *messages("Hello"))
-    assert engine.requests[1].messages == (persona, *messages("Hello", "Hi Ann", "Capital of France?"))
-    assert conversation.turns == turns("Hello", "Hi Ann", "Capital of France?", "Paris")
-    assert {request.chat for request in engine.requests} == {"memory/bot/room"}
-
-
-async def test_the_options_reach_the_engine_and_an_empty_persona_does_not():
+async def test_the_options_reach_the_engine_and_an_empty_persona_does_not(chat_log):
     options = AnswerOptions(sampling=SamplingParams(seed=7), max_tokens=5, deadline_s=9.0)
-    async with ScriptedEngine() as engine:
-        await answer(Conversation(CHAT, engine, persona="", options=options), "Hello")
-    (request,) = engine.requests
+    chat = Chat(chat_log, persona="", options=options)
+    request = (await chat.conversation.prompt([await chat.ask("Hello")])).request
     assert (request.sampling.seed, request.max_tokens, request.deadline_s) == (7, 5, 9.0)
-    assert request.messages == messages("Hello")
+    assert request.messages == (ChatMessage("user", "Hello"),)
 
 
-async def test_a_stopped_answer_is_remembered_as_far_as_it_was_shown():
-    gate = asyncio.Event()
-    async with ScriptedEngine([["Once upon", gate.wait, " a time"]]) as engine:
-        conversation = converse(engine)
-        async with conversation.ask("A story") as generation:
-            pieces = [await anext(generation)]
-            assert conversation.stop()
-            pieces += [piece async for piece in generation]
-        assert pieces == ["Once upon"]
-        assert conversation.turns == turns("A story", "Once upon")
+async def test_several_messages_are_one_turn(chat_log):
+    chat = Chat(chat_log)
+    questions = [await chat.ask("Hello"), await chat.ask("there")]
+    assert await chat.seen(*questions) == ["Be kind.", "Hello\nthere"]
 
 
-async def test_a_question_stopped_before_any_word_leaves_no_trace():
-    async with ScriptedEngine([[InQueue(3), asyncio.Event().wait]]) as engine:
-        conversation = converse(engine)
-        async with conversation.ask("A story") as generation:
-            conversation.stop()
-            assert [piece async for piece in generation] == []
-        assert conversation.turns == ()
-        assert not conversation.stop()
+async def test_tags_are_the_same_for_the_same_person_in_questions_and_answers(chat_log):
+    chat = Chat(chat_log, is_private=False)
+    await chat.answer(await chat.ask("Who is ", Mention(BOB.id, "Bob"), "?"), "[B] is Bob, [A].")
+    prompt = await chat.conversation.prompt([await chat.ask("Me!", author=BOB)])
+    assert [message.content for message in prompt.request.messages] == [
+        "Be kind.",
+        "[A] Who is [B]?",
+        "is Bob, [A].",
+        "[B] Me!",
+    ]
+    assert prompt.shown("[A] and [B]") == "and Bob"
+    assert prompt.shown("Dear [A") == "Dear [A"
+    assert prompt.shown("Dear [A", is_whole=False) == "Dear "
 
 
-async def test_a_stop_that_comes_while_the_question_is_handed_over_is_not_lost():
-    class SlowToAccept(ScriptedEngine):
-        async def submit(self, request):
-            await gate.wait()
-            return await super().submit(request)
-
-    gate = asyncio.Event()
-    async with SlowToAccept([[asyncio.Event().wait]]) as engine:
-        conversation = converse(engine)
-        async with asyncio.TaskGroup() as group:
-            asking = group.create_task(answer(conversation, "A story"))
-            await settle()
-            assert conversation.stop()
-            gate.set()
-        assert asking.result() == ""
+async def test_names_are_the_newest_that_are_known(chat_log):
+    chat = Chat(chat_log, is_private=False)
+    await chat.answer(await chat.ask("Hello"), "Hi")
+    renamed = type(ANN)(ANN.platform, ANN.id, "Anna")
+    prompt = await chat.conversation.prompt([await chat.ask("It is me", author=renamed)])
+    assert prompt.shown("Hi [A]") == "Hi Anna"
 
 
-@pytest.mark.parametrize("script", [[Refusal(QueueFullError(9, 9))], ["Half an ", EngineError("broken")]])
-async def test_a_question_that_failed_can_be_asked_again_as_if_for_the_first_time(script):
-    async with ScriptedEngine([["Hi"], script, ["Paris"]]) as engine:
-        conversation = converse(engine)
-        await answer(conversation, "Hello")
-        with pytest.raises(EngineError):
-            await answer(conversation, "Capital of France?")
-        assert conversation.turns == turns("Hello", "Hi")
-        assert await answer(conversation, "Capital of France?") == "Paris"
-    assert engine.requests[1].messages == engine.requests[2].messages
+async def test_files_are_named_as_what_they_are(chat_log):
+    chat = Chat(chat_log)
+    question = await chat.ask(
+        "See",
+        Attachment("a.png", "image/png", 1),
+        Attachment("b.ogg", "audio/ogg", 1),
+        Attachment("c.bin", "", 1),
+        Attachment("d.txt", "text/plain", 1, text="the words"),
+    )
+    assert await chat.seen(question) == [
+        "Be kind.",
+        "See\n(image: a.png)\n(audio: b.ogg)\n(file: c.bin)\n(file: d.txt)\nthe words\n",
+    ]
 
 
-async def test_an_answer_that_could_not_be_shown_is_stopped_and_forgotten():
-    async with ScriptedEngine([["Half", asyncio.Event().wait]]) as engine:
-        conversation = converse(engine)
-        with pytest.raises(ConnectionError):
-            async with conversation.ask("Hello"):
-                raise ConnectionError
-        assert engine.num_running == 0
-        assert conversation.turns == ()
+async def test_what_the_bot_said_and_has_forgotten_is_quoted_as_its_own_words(chat_log):
+    chat = Chat(chat_log, is_private=False)
+    quote = Quote("999", None, (Text("Long ago I said this."),))
+    assert await chat.seen(await chat.ask("And now?", quote=quote)) == [
+        "Be kind.",
+        "Long ago I said this.",
+        "[A] And now?",
+    ]
 
 
-async def test_a_cancelled_caller_lets_go_of_the_answer():
-    async with ScriptedEngine([["Half", asyncio.Event().wait]]) as engine:
-        conversation = converse(engine)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
-                await answer(conversation, "Hello")
-        assert engine.num_running == 0
+async def test_a_persona_is_kept_for_its_chat_and_goes_back_to_the_default(chat_log):
+    conversation = Chat(chat_log).conversation
+    await conversation.set_persona("You are a pirate.")
+    assert await Chat(chat_log).conversation.persona() == "You are a pirate."
+    await conversation.set_trigger(Trigger.KEYWORDS, ["bird"])
+    assert await conversation.persona() == "You are a pirate."
+    assert await conversation.trigger() == (Trigger.KEYWORDS, ("bird",))
+    await conversation.set_persona(None)
+    assert await conversation.persona() == "Be kind."
+    assert await conversation.trigger() == (Trigger.KEYWORDS, ("bird",))
 
 
-async def test_questions_are_answered_one_after_the_other():
-    gate = asyncio.Event()
-    async with ScriptedEngine([["One", gate.wait], ["Two"]]) as engine:
-        conversation = converse(engine)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(answer(conversation, "first"))
-            await settle()
-            group.create_task(answer(conversation, "second"))
-            await settle()
-            assert len(engine.requests) == 1
-            gate.set()
-    assert conversation.turns == turns("first", "One", "second", "Two")
+async def test_a_reset_forgets_what_was_said_and_keeps_the_persona(chat_log):
+    chat = Chat(chat_log)
+    await chat.conversation.set_persona("You are a pirate.")
+    await chat.answer(await chat.ask("Hello"), "Hi")
+    await chat.conversation.reset()
+    assert await chat.seen(await chat.ask("Again")) == ["You are a pirate.", "Again"]
 
 
-async def test_a_reset_forgets_the_answer_that_is_being_written_too():
-    gate = asyncio.Event()
-    async with ScriptedEngine([["One", gate.wait]]) as engine:
-        conversation = converse(engine)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(answer(conversation, "first"))
-            await settle()
-            conversation.reset()
-            gate.set()
-        assert conversation.turns == ()
-        assert conversation.persona == "Be kind."
+@pytest.mark.parametrize(("dropped", "left"), [(0, ["1", "2", "3"]), (2, ["3"]), (3, [])])
+async def test_turns_that_did_not_fit_are_not_tried_again(chat_log, dropped, left):
+    chat = Chat(chat_log)
+    for text in ("1", "2", "3"):
+        await chat.answer(await chat.ask(text), "Yes")
+    prompt = await chat.conversation.prompt([await chat.ask("4")])
+    completion = Completion("Yes", FinishReason.STOP, "1", dropped_turns=dropped)
+    await chat.conversation.remember_no_more_than(prompt, completion)
+    assert (await chat.seen(await chat.ask("5")))[1:-1:2] == left
 
 
-async def test_turns_that_no_longer_fit_the_model_are_forgotten():
-    class Dropping(ScriptedEngine):
-        async def submit(self, request):
-            self.requests.append(request)
-            generation = Generation()
-            dropped = 1 if len(request.messages) > 4 else 0
-            generation.finish(
-                Completion(text="Yes", finish_reason=FinishReason.STOP, version="1", dropped_turns=dropped)
-            )
-            return generation
-
-    async with Dropping() as engine:
-        conversation = converse(engine)
-        for text in ("one", "two", "three"):
-            async with conversation.ask(text):
-                pass
-        assert conversation.turns == turns("two", "Yes", "three", "Yes")
+async def test_conversations_of_many_chats_are_read_at_the_same_time(chat_log):
+    chat = Chat(chat_log)
+    await chat.answer(await chat.ask("Hello"), "Hi")
+    question = await chat.ask("Again")
+    seen = await asyncio.gather(*(chat.seen(question) for _ in range(50)))
+    assert all(contents == ["Be kind.", "Hello", "Hi", "Again"] for contents in seen)

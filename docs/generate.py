@@ -1,6 +1,6 @@
-"""Writes every setting into README.md and .env.example, from the settings classes themselves.
+"""Writes what the code knows best into the documents: every setting and every command.
 
-`python docs/write_settings.py` writes, `--check` only tells whether the files are up to date.
+`python docs/generate.py` writes, `--check` only tells whether the files are up to date.
 """
 
 import sys
@@ -8,15 +8,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
+from bots.chatlog import DatabaseSettings
+from bots.commands import COMMANDS, Command
+from bots.discord.settings import DiscordSettings
 from bots.settings import BotSettings
+from bots.telegram.settings import TelegramSettings
 from engine.settings import EngineSettings
 from exporters.settings import ExporterSettings
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- settings: begin -->", "<!-- settings: end -->"
-CLASSES: tuple[type[BaseSettings], ...] = (BotSettings, EngineSettings, ExporterSettings)
+CLASSES: tuple[type[BaseSettings], ...] = (
+    BotSettings,
+    DiscordSettings,
+    TelegramSettings,
+    DatabaseSettings,
+    EngineSettings,
+    ExporterSettings,
+)
 
 ENV_HEAD = """\
 # Copy to .env and change what you need. Every setting is listed with its default, commented out.
@@ -43,6 +55,7 @@ def _files() -> dict[Path, str]:
     return {
         readme: f"{before}{BEGIN}\n{_table()}\n{END}{after}",
         ROOT / ".env.example": _env_example(),
+        ROOT / "docs" / "commands.md": _commands(),
     }
 
 
@@ -59,6 +72,35 @@ def _env_example() -> str:
     return "\n".join(blocks)
 
 
+COMMANDS_HEAD = """\
+# Commands
+
+What people can ask of the bot besides talking to it. On Discord these are slash commands, with the choices shown; on
+Telegram they stand in the menu, and in a group that several bots share, `/help@name_of_the_bot` calls the right one. In
+the console they are typed. Made by `make docs` from `bots/commands.py`.
+"""
+
+
+def _commands() -> str:
+    return "\n".join([COMMANDS_HEAD, *(_command(command) for command in COMMANDS.values())])
+
+
+def _command(command: Command) -> str:
+    lines = [f"## `{command.usage}`", "", f"{command.summary[0].upper()}{command.summary[1:]}.", ""]
+    for parameter in command.parameters:
+        must = "needed" if parameter.is_required else "may be left out"
+        values = ", ".join(f"`{value}`" for value in parameter.choices)
+        one_of = f"; one of {values}" if values else ""
+        lines.append(f"- `{parameter.name}` ({must}): {parameter.summary}{one_of}")
+    if command.is_for_moderators:
+        lines.append("- In a group, only those who look after it may change this.")
+    if command.is_immediate:
+        lines.append("- Acts at once, even while an answer is being written.")
+    if not command.is_listed:
+        lines.append("- Not in the menus: Telegram sends it when someone first opens the chat.")
+    return "\n".join([*lines, ""] if lines[-1] else lines)
+
+
 def _settings(kind: type[BaseSettings]) -> Iterator[tuple[str, str, str]]:
     """Name, default as one would write it, and meaning of each setting of a class."""
     prefix = kind.model_config.get("env_prefix", "")
@@ -69,6 +111,8 @@ def _settings(kind: type[BaseSettings]) -> Iterator[tuple[str, str, str]]:
 def _shown(field: Any) -> str:
     if field.default_factory is not None or field.default is None:
         return ""
+    if isinstance(field.default, SecretStr):
+        return field.default.get_secret_value()
     return str(field.default)
 
 

@@ -1,0 +1,232 @@
+"""One answer, from the question in the chat log to the last message that people see of it.
+
+Every step is in the log before the next one begins, so that an answer that a crash cut off is taken up again.
+Decides what people are told when it fails. Knows nothing of which question comes next.
+"""
+
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from bots.chatlog import AnswerState, ChatLog
+from bots.companion import companion
+from bots.conversation import Conversation, Prompt, Question
+from bots.errors import AdapterClosedError, BotError, UnreachableError
+from bots.message import Button, MessageId
+from bots.outlet import Outlet
+from bots.replystream import Post, ReplyStream
+from engine.errors import EngineClosedError, EngineError, PromptTooLongError, QueueFullError
+from engine.generation import Completion, FinishReason, Generation, TextEngine
+
+logger = logging.getLogger(__name__)
+
+QUEUE_POLL_S = 1.0
+"""How often a waiting person's place in the queue is looked up; people read it, so faster is no better."""
+
+AFTERWARDS = (Button.RETRY, Button.GOOD, Button.BAD)
+"""The buttons below an answer that is whole; below one that grows, there is a button to stop it."""
+
+CUT_SHORT = {
+    FinishReason.LENGTH: "(I stopped there: that is as much as I write at once.)",
+    FinishReason.DEADLINE: "(I stopped there: my time for one answer is up.)",
+}
+"""What people are told when an answer ends in the middle."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """What every answer needs."""
+
+    engine: TextEngine
+    log: ChatLog
+    outlet: Outlet
+
+
+class _Entry:
+    """The answer's row in the log, as the journal of its messages."""
+
+    def __init__(self, log: ChatLog, answer_id: int) -> None:
+        self._log, self._answer_id = log, answer_id
+
+    async def posting(self, part: int, nonce: str) -> None:
+        await self._log.posting(self._answer_id, part, nonce)
+
+    async def posted(self, part: int, message_id: MessageId) -> None:
+        await self._log.posted(self._answer_id, part, message_id)
+
+    async def unposted(self, part: int) -> None:
+        await self._log.unposted(self._answer_id, part)
+
+
+class Answering:
+    """The answer that a chat is waiting for."""
+
+    def __init__(
+        self,
+        services: Services,
+        conversation: Conversation,
+        questions: Sequence[Question],
+        *,
+        reply_to: MessageId | None,
+        posts: Sequence[Post] = (),
+    ) -> None:
+        """`posts` are messages of an earlier try, which are edited instead of sending new ones."""
+        self._engine, self._log, self._outlet = services.engine, services.log, services.outlet
+        self._conversation, self._chat = conversation, conversation.chat
+        self._reply_to, self._posts = reply_to, posts
+        self._is_stopped = self._is_stale = False
+        self._generation: Generation | None = None
+        self.questions = list(questions)
+        self.has_begun = False
+
+    def stop(self) -> None:
+        """End the answer as it stands."""
+        self._is_stopped = True
+        if self._generation is not None:
+            self._generation.cancel()
+
+    def ask_again(self) -> None:
+        """`questions` have changed: begin anew with what they are now; only before the answer has begun."""
+        self._is_stale = True
+        if self._generation is not None:
+            self._generation.cancel()
+
+    async def run(self, answer_id: int | None = None) -> bool:
+        """See the answer through; `answer_id` is its row in the log if an earlier run has begun it.
+
+        Returns:
+            Whether people got what they asked for, or took it back, or went away.
+        """
+        if answer_id is None:
+            answer_id = await self._log.begin_answer(self._chat, [question.row_id for question in self.questions])
+        try:
+            async with self._open_reply(answer_id) as reply:
+                return await self._answer(answer_id, reply)
+        except AdapterClosedError:
+            logger.info("%s was closed before its answer arrived", self._chat.key)
+            return True
+        except UnreachableError as exc:
+            logger.error("an answer did not reach %s, and is sent after the next start: %s", self._chat.key, exc)  # noqa: TRY400
+        except BotError as exc:
+            logger.error("an answer was refused by %s: %s", self._chat.key, exc)  # noqa: TRY400
+            await self._log.end_answer(answer_id, AnswerState.UNDELIVERED)
+            await self._say(f"My answer was refused here ({exc}).")
+        return False
+
+    async def deliver(self, answer_id: int, text: str) -> None:
+        """Post an answer that was written before a restart."""
+        try:
+            async with self._open_reply(answer_id) as reply:
+                reply.replace(text)
+                await reply.finish(AFTERWARDS)
+            await self._log.end_answer(answer_id, AnswerState.DELIVERED)
+        except AdapterClosedError:
+            logger.info("%s was closed before its answer arrived", self._chat.key)
+        except BotError as exc:
+            logger.error("an answer was refused by %s: %s", self._chat.key, exc)  # noqa: TRY400
+            await self._log.end_answer(answer_id, AnswerState.UNDELIVERED)
+
+    def _open_reply(self, answer_id: int) -> AbstractAsyncContextManager[ReplyStream]:
+        journal = _Entry(self._log, answer_id)
+        return ReplyStream.open(self._outlet, self._chat, journal, reply_to=self._reply_to, posts=self._posts)
+
+    async def _answer(self, answer_id: int, reply: ReplyStream) -> bool:
+        try:
+            written = await self._write(answer_id, reply)
+        except EngineError as exc:
+            logger.info("no answer in %s: %s", self._chat.key, exc)
+            await reply.finish()
+            await self._log.end_answer(answer_id, AnswerState.FAILED)
+            await self._say(explain(exc))
+            return False
+        if written is None:
+            await reply.finish()
+            await self._log.end_answer(answer_id, AnswerState.STOPPED)
+            return True
+        prompt, completion = written
+        return await self._end(answer_id, reply, prompt, completion)
+
+    async def _write(self, answer_id: int, reply: ReplyStream) -> tuple[Prompt, Completion] | None:
+        """Have the engine write, anew as long as the question changes; None once there is none left."""
+        while self.questions:
+            self._is_stale = False
+            prompt = await self._conversation.prompt(self.questions)
+            self._generation = generation = await self._engine.submit(prompt.request)
+            if self._is_stopped or self._is_stale:
+                generation.cancel()
+            try:
+                await self._read(generation, prompt, reply)
+                if not self._is_stale or self.has_begun:
+                    return prompt, await generation.result()
+            finally:
+                generation.cancel()  # does nothing to an answer that has ended
+            await self._log.join_answer(answer_id, [question.row_id for question in self.questions])
+        return None
+
+    async def _read(self, generation: Generation, prompt: Prompt, reply: ReplyStream) -> None:
+        answer = ""
+        async with companion(self._show_queue(generation, reply)):
+            async for piece in generation:
+                if self._is_stale and not self.has_begun:
+                    return
+                self.has_begun = True
+                answer += piece
+                reply.replace(prompt.shown(answer, is_whole=False))
+
+    async def _end(self, answer_id: int, reply: ReplyStream, prompt: Prompt, completion: Completion) -> bool:
+        """Post what was written, once it stands in the log."""
+        is_stopped = completion.finish_reason is FinishReason.CANCELLED
+        reply.replace(prompt.shown(completion.text))
+        if not reply.text:
+            await reply.finish()
+            await self._log.end_answer(answer_id, AnswerState.STOPPED if is_stopped else AnswerState.FAILED)
+            if not is_stopped:
+                await self._say("I have no answer to that. Please put it in other words.")
+            return is_stopped
+        await self._log.write_answer(
+            answer_id,
+            prompt.segments(completion.text),
+            model_version=completion.version,
+            prompt_sha256=completion.prompt_sha256,
+            finish_reason=completion.finish_reason,
+        )
+        # A message can carry a remark of its own; what a console prints is the answer and nothing else.
+        remark = CUT_SHORT.get(completion.finish_reason)
+        if remark and self._outlet.caps(self._chat).can_edit:
+            reply.push(f"\n\n*{remark}*")
+            remark = None
+        await reply.finish(AFTERWARDS)
+        await self._log.end_answer(answer_id, AnswerState.STOPPED if is_stopped else AnswerState.DELIVERED)
+        await self._conversation.remember_no_more_than(prompt, completion)
+        if remark:
+            await self._say(remark)
+        return True
+
+    async def _show_queue(self, generation: Generation, reply: ReplyStream) -> None:
+        """Tell the place in the queue, if the chat has a place to tell it, until the answer begins."""
+        if not self._outlet.caps(self._chat).can_show_queue:
+            return
+        while (position := generation.position) > 0:
+            reply.hint(f"Waiting for my turn: number {position} in the queue.")
+            await self._outlet.sleep(QUEUE_POLL_S)
+
+    async def _say(self, text: str) -> None:
+        await self._outlet.notice(self._chat, text, reply_to=self._reply_to)
+
+
+def explain(error: EngineError) -> str:
+    """Say in one line what happened to a question and what the person can do."""
+    match error:
+        case PromptTooLongError():
+            return (
+                f"That is too long for me: {error.num_tokens} tokens with my persona, and I can take "
+                f"{error.limit_tokens}. Please shorten it."
+            )
+        case QueueFullError():
+            return f"I am too busy: {error.num_waiting} others are waiting. Please try again in a minute."
+        case EngineClosedError():
+            return "I am shutting down and cannot answer. Please try again once I am back."
+        case _:
+            reason = " ".join(str(error).split())
+            return f"I could not answer ({reason}). Please try again; /reset helps if it stays like this."

@@ -1,0 +1,324 @@
+"""One chat: what waits there, and the answer that is under way.
+
+Messages are seen to one after the other, and what one person says in a row is one question. Knows nothing of how
+an event arrives.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from bots.answering import Answering, Services
+from bots.attachments import read_attachments
+from bots.chatlog import LoggedAnswer, LoggedMessage, LoggedPost, QuestionState, Unfinished
+from bots.commands import Invocation, run_command
+from bots.conversation import Conversation, Question, written
+from bots.message import Message, Segment
+from bots.replystream import Post
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING = 32
+"""Messages of one chat that may wait for their turn; a person who types ahead has a few, a flood more."""
+
+MAX_GATHER_FACTOR = 4
+"""A person who never stops typing is answered after this many times the silence that is waited for."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question; `arrived_s` is by the outlet's clock."""
+
+    question: Question
+    message: Message
+    arrived_s: float
+
+    @property
+    def author_id(self) -> str:
+        """Who asked."""
+        return self.message.author.id
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """A command."""
+
+    invocation: Invocation
+    message: Message
+
+    @property
+    def author_id(self) -> str:
+        """Who gave it."""
+        return self.message.author.id
+
+
+Job = Asked | Ordered | LoggedAnswer | Unfinished
+"""What can wait: something new, an answer that is to be given anew, or what an earlier run has left undone."""
+
+
+class ChatLine:
+    """The messages of one chat, on their way through the conversation.
+
+    Attributes:
+        num_failed: Messages for the model that got no answer.
+        task: Who runs `serve` at the moment.
+    """
+
+    def __init__(self, services: Services, conversation: Conversation, *, gather_s: float) -> None:
+        """`gather_s` is how long a person has to be silent until what that person said is answered, as one; with 0,
+        every message gets an answer of its own.
+        """
+        self.conversation, self._services, self._gather_s = conversation, services, gather_s
+        self._waiting: deque[Job] = deque()
+        self._answering: Answering | None = None
+        self._asked: list[Asked] = []
+        self.num_failed = 0
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more messages are taken for now."""
+        return len(self._waiting) >= MAX_WAITING
+
+    @property
+    def asker_ids(self) -> frozenset[str]:
+        """Who asked what is being answered."""
+        return (
+            frozenset(question.author.id for question in self._answering.questions) if self._answering else frozenset()
+        )
+
+    # What happens while others are served.
+
+    def add(self, job: Job) -> None:
+        """Let something wait for its turn; a question may become part of the one that is being answered."""
+        if not (isinstance(job, Asked) and self._join(job)):
+            self._waiting.append(job)
+
+    def change(self, row_id: int, segments: tuple[Segment, ...]) -> None:
+        """A message was edited: its answer changes with it, unless that has begun."""
+        self._waiting = deque(_changed(job, row_id, segments) for job in self._waiting)
+        answering = self._answering
+        if answering is not None and not answering.has_begun:
+            questions = [_with(question, row_id, segments) for question in answering.questions]
+            if questions != answering.questions:
+                answering.questions[:] = questions
+                answering.ask_again()
+
+    def drop(self, row_ids: Collection[int]) -> list[Message]:
+        """Messages were deleted: their answers do not come, or end where they are.
+
+        Returns:
+            Those that were still waiting.
+        """
+        dropped = [job for job in self._waiting if isinstance(job, Asked) and job.question.row_id in row_ids]
+        self._waiting = deque(job for job in self._waiting if job not in dropped)
+        answering = self._answering
+        if answering is not None and any(question.row_id in row_ids for question in answering.questions):
+            if answering.has_begun:
+                answering.stop()
+            else:
+                answering.questions[:] = [q for q in answering.questions if q.row_id not in row_ids]
+                answering.ask_again()
+        return [asked.message for asked in dropped]
+
+    def stop(self) -> bool:
+        """End the answer under way as it stands; False if there is none."""
+        if self._answering is None:
+            return False
+        self._answering.stop()
+        return True
+
+    def clear(self) -> None:
+        """Let nothing wait any more."""
+        self._waiting.clear()
+
+    async def retry(self) -> bool:
+        """Put the last answer of the chat first in line, to be given anew; False if there is none."""
+        answer = await self._services.log.last_answer(self.conversation.chat)
+        if answer is None or not answer.question_ids:
+            return False
+        self._waiting.appendleft(answer)
+        return True
+
+    def _join(self, asked: Asked) -> bool:
+        answering = self._answering
+        if not self._gather_s or answering is None or answering.has_begun or self._waiting or not self._asked:
+            return False
+        if self._asked[-1].author_id != asked.author_id:
+            return False
+        self._asked.append(asked)
+        answering.questions.append(asked.question)
+        answering.ask_again()
+        return True
+
+    # Serving them.
+
+    async def serve(self) -> None:
+        """See to all that waits."""
+        while self._waiting:
+            match self._waiting[0]:
+                case Asked():
+                    await self._gather()
+                    await self._answer_asked(self._take_asked())
+                case Ordered() as ordered:
+                    self._waiting.popleft()
+                    await self.obey(ordered)
+                case LoggedAnswer() as answer:
+                    self._waiting.popleft()
+                    await self._answer_again(answer)
+                case Unfinished() as unfinished:
+                    self._waiting.popleft()
+                    await self._finish(unfinished)
+
+    async def obey(self, ordered: Ordered) -> None:
+        """Run a command. Whatever goes wrong is told to the chat and stays in this message."""
+        message, outlet = ordered.message, self._services.outlet
+        try:
+            if await self._may_use(ordered):
+                said = await run_command(ordered.invocation, self.conversation, self._services.engine, self)
+            else:
+                said = "Only those who look after this chat can do that."
+            if said:
+                await outlet.notice(message.chat, said, reply_to=message.id)
+        except Exception:
+            await self._apologise(f"command {message.id}")
+        finally:
+            await outlet.adapter.settled(message)
+
+    async def _may_use(self, ordered: Ordered) -> bool:
+        command, message = ordered.invocation.command, ordered.message
+        if command is None or not command.is_for_moderators or not ordered.invocation.rest or message.is_private:
+            return True
+        return await self._services.outlet.adapter.is_moderator(message.chat, message.author)
+
+    async def _gather(self) -> None:
+        """Wait until the person whose turn it is has stopped typing messages."""
+        outlet = self._services.outlet
+        while mine := self._next_asked():
+            quiet_at_s = mine[-1].arrived_s + self._gather_s
+            latest_s = mine[0].arrived_s + MAX_GATHER_FACTOR * self._gather_s
+            wait_s = min(quiet_at_s, latest_s) - outlet.clock()
+            if wait_s <= 0:
+                return
+            await outlet.typing(self.conversation.chat)
+            await outlet.sleep(wait_s)
+
+    def _next_asked(self) -> list[Asked]:
+        """All that the author of the next question has said, up to that one's next command."""
+        mine: list[Asked] = []
+        for job in self._waiting:
+            if mine and not self._gather_s:
+                break
+            if isinstance(job, Asked) and (not mine or job.author_id == mine[0].author_id):
+                mine.append(job)
+            elif isinstance(job, Ordered) and mine and job.author_id == mine[0].author_id:
+                break
+        return mine
+
+    def _take_asked(self) -> list[Asked]:
+        mine = self._next_asked()
+        self._waiting = deque(job for job in self._waiting if job not in mine)
+        return mine
+
+    async def _answer_asked(self, asked: list[Asked]) -> None:
+        if not asked:  # deleted while we waited for more
+            return
+        self._asked = asked
+        try:
+            questions = [await self._with_attachments(each.question) for each in asked]
+            if any(question.segments or question.quote for question in questions):
+                await self._answer(questions)
+            else:
+                await self._ask_back(asked)
+        finally:
+            for each in self._asked:
+                await self._services.outlet.adapter.settled(each.message)
+            self._asked = []
+
+    async def _ask_back(self, asked: Sequence[Asked]) -> None:
+        """Somebody has called us and said nothing."""
+        log, message = self._services.log, asked[-1].message
+        await log.set_state([each.question.row_id for each in asked], QuestionState.CONTEXT)
+        await self._services.outlet.notice(
+            message.chat, "Yes? Tell me what you would like to know.", reply_to=message.id
+        )
+
+    async def _with_attachments(self, question: Question) -> Question:
+        segments = await read_attachments(self._services.outlet.adapter, question.segments)
+        if segments == question.segments:
+            return question
+        await self._services.log.set_content(question.row_id, segments)
+        return replace(question, segments=segments)
+
+    async def _answer_again(self, answer: LoggedAnswer) -> None:
+        questions = self._questions(answer.questions)
+        if questions:
+            await self._answer(questions, self._posts(answer.posts))
+
+    async def _finish(self, unfinished: Unfinished) -> None:
+        """Give an answer that an earlier run has not given, or not whole."""
+        questions = self._questions(unfinished.questions)
+        posts = self._posts(unfinished.posts)
+        if unfinished.answer_id is not None and unfinished.segments:
+            self._answering = self._new_answering(questions, posts)
+            try:
+                await self._answering.deliver(unfinished.answer_id, written(unfinished.segments))
+            finally:
+                self._answering = None
+        else:
+            await self._answer(questions, posts, unfinished.answer_id)
+
+    async def _answer(
+        self, questions: Sequence[Question], posts: Sequence[Post] = (), answer_id: int | None = None
+    ) -> None:
+        """Have questions answered. Whatever goes wrong stays in this answer."""
+        self._answering = self._new_answering(questions, posts)
+        try:
+            if not await self._answering.run(answer_id):
+                self.num_failed += 1
+        except Exception:
+            await self._apologise(f"question {questions[-1].id}")
+        finally:
+            self._answering = None
+
+    def _new_answering(self, questions: Sequence[Question], posts: Sequence[Post]) -> Answering:
+        reply_to = questions[-1].id if questions and questions[-1].wants_reply else None
+        return Answering(self._services, self.conversation, questions, reply_to=reply_to, posts=posts)
+
+    def _questions(self, logged: Sequence[LoggedMessage]) -> list[Question]:
+        return [
+            Question(
+                message.row_id,
+                message.platform_id,
+                message.author,
+                message.segments,
+                reply_to=message.reply_to,
+                wants_reply=not self.conversation.is_private,
+            )
+            for message in logged
+            if not message.is_context
+        ]
+
+    def _posts(self, logged: Sequence[LoggedPost]) -> list[Post]:
+        now_s, now = self._services.outlet.clock(), self._services.log.now()
+        return [
+            Post(post.platform_id, post.nonce, posted_s=now_s - (now - post.created_at).total_seconds())
+            for post in sorted(logged, key=lambda post: post.part)
+        ]
+
+    async def _apologise(self, what: str) -> None:
+        """The outermost loop of a message: one that fails must not take the others with it."""
+        self.num_failed += 1
+        chat = self.conversation.chat
+        logger.exception("%s of %s failed", what, chat.key)
+        await self._services.outlet.notice(chat, "Something went wrong on my side; it was logged. Please try again.")
+
+
+def _changed(job: Job, row_id: int, segments: tuple[Segment, ...]) -> Job:
+    return replace(job, question=_with(job.question, row_id, segments)) if isinstance(job, Asked) else job
+
+
+def _with(question: Question, row_id: int, segments: tuple[Segment, ...]) -> Question:
+    return replace(question, segments=segments) if question.row_id == row_id else question
