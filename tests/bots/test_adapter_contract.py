@@ -4,18 +4,30 @@ import asyncio
 import contextlib
 import io
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+from discord_stage import DiscordStage
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output.vt100 import Vt100_Output
 from recording_adapter import CHAT, RecordingAdapter
+from telegram_stage import TelegramStage
 from vt_screen import Screen
 
-from bots import COMMANDS, Adapter, AdapterClosedError, ChatRef, Message
+from bots import (
+    COMMANDS,
+    Adapter,
+    AdapterClosedError,
+    Button,
+    Caps,
+    ChatRef,
+    Message,
+    MessageGoneError,
+    MessageTooLongError,
+)
 from bots.companion import companion
 from bots.console import PipeAdapter, TerminalAdapter
 from bots.console.local import LOCAL_CHAT
@@ -24,10 +36,11 @@ EVIL = "a\x1b[2Jb\x1b]0;title\x07c\x9b1;1Hd\rx\x08y\x7fz"
 
 
 class Stage(Protocol):
-    """An adapter together with the person on the other side of it."""
+    """An adapter together with the person on the other side of it; `can_end` says whether input has an end."""
 
     adapter: Adapter
     chat: ChatRef
+    can_end: bool
 
     def say(self, text: str) -> None: ...
     def end_input(self) -> None: ...
@@ -36,23 +49,25 @@ class Stage(Protocol):
 
 class MemoryStage:
     chat = CHAT
+    can_end = True
 
     def __init__(self) -> None:
-        self.adapter = RecordingAdapter()
+        self.adapter = RecordingAdapter(Caps(draft_interval_s=0.0, can_edit=True, max_length=4000))
         self.say, self.end_input = self.adapter.say, self.adapter.end_input
 
     def seen(self) -> str:
         """What a harmless display would show."""
         from bots.console.printable import printable
 
-        shown = self.adapter.shown
-        drafts = shown[-1:] if shown and shown[-1][0] == "draft" else []
-        posted = [entry for entry in shown if entry[0] != "draft"]
-        return "\n".join(printable(text) for _, _, text in [*posted, *drafts])
+        shown = [(kind, text) for kind, _, text in self.adapter.shown if kind in ("draft", "send", "notice")]
+        draft = [text for kind, text in shown[-1:] if kind == "draft"]
+        notices = [text for kind, text in shown if kind == "notice"]
+        return "\n".join(map(printable, [*(post.text for post in self.adapter.standing()), *notices, *draft]))
 
 
 class PipeStage:
     chat = LOCAL_CHAT
+    can_end = True
 
     def __init__(self, folder: Path, *, is_live: bool) -> None:
         read_end, self._typing = os.pipe()
@@ -82,6 +97,7 @@ class PipeStage:
 
 class TerminalStage:
     chat = LOCAL_CHAT
+    can_end = True
 
     def __init__(self, keyboard) -> None:
         self._keyboard, self._written = keyboard, io.StringIO()
@@ -100,14 +116,18 @@ class TerminalStage:
         return screen.text
 
 
-@pytest.fixture(params=["memory", "pipe", "live pipe", "terminal"])
-def stage(request, tmp_path) -> Iterator[Stage]:
-    with contextlib.ExitStack() as stack:
+@pytest.fixture(params=["memory", "pipe", "live pipe", "terminal", "discord", "telegram"])
+async def stage(request, tmp_path) -> AsyncIterator[Stage]:
+    async with contextlib.AsyncExitStack() as stack:
         match request.param:
             case "memory":
                 yield MemoryStage()
             case "terminal":
                 yield TerminalStage(stack.enter_context(create_pipe_input()))
+            case "discord":
+                yield await stack.enter_async_context(DiscordStage())
+            case "telegram":
+                yield await stack.enter_async_context(TelegramStage())
             case kind:
                 pipe = PipeStage(tmp_path, is_live=kind == "live pipe")
                 stack.callback(pipe.close)
@@ -123,7 +143,7 @@ async def listening(adapter: Adapter) -> AsyncIterator[Callable[[], object]]:
     inbox: asyncio.Queue[Message | None] = asyncio.Queue()
 
     async def read() -> None:
-        async for message in adapter.messages():
+        async for message in adapter.events():
             inbox.put_nowait(message)
         inbox.put_nowait(None)
 
@@ -146,8 +166,9 @@ async def test_messages_arrive_once_and_in_order_and_without_the_blank_ones(stag
             assert message.addressed
             await adapter.settled(message)
         assert texts == ["first", "second", "third é 漢 🙂"]
-        stage.end_input()
-        assert await next_message() is None
+        if stage.can_end:
+            stage.end_input()
+            assert await next_message() is None
 
 
 async def test_a_reply_that_was_drafted_in_pieces_stands_there_exactly_once(stage):
@@ -272,3 +293,58 @@ async def test_a_draft_is_seen_before_the_reply_if_caps_say_so_and_only_then(sta
         await adapter.send(stage.chat, "half and whole")
         await adapter.settled(message)
     assert stage.seen().count("half") == 1
+
+
+async def test_a_message_can_be_changed_and_taken_back_if_caps_say_so(stage):
+    async with stage.adapter as adapter:
+        message_id = await adapter.send(stage.chat, "half of it", buttons=[Button.STOP])
+        if not adapter.caps(stage.chat).can_edit:
+            with pytest.raises(MessageGoneError):
+                await adapter.edit(stage.chat, message_id, "all of it")
+            return
+        await adapter.edit(stage.chat, message_id, "all of it", buttons=[Button.RETRY, Button.GOOD, Button.BAD])
+        await adapter.edit(stage.chat, message_id, "all of it", buttons=[Button.RETRY, Button.GOOD, Button.BAD])
+        assert "all of it" in stage.seen()
+        assert "half of it" not in stage.seen()
+        await adapter.delete(stage.chat, message_id)
+        await adapter.delete(stage.chat, message_id)
+        with pytest.raises(MessageGoneError):
+            await adapter.edit(stage.chat, message_id, "too late")
+
+
+async def test_what_is_longer_than_caps_say_is_refused_whole(stage):
+    async with stage.adapter as adapter:
+        caps = adapter.caps(stage.chat)
+        if caps.max_length is None:
+            return
+        assert caps.length("x" * caps.max_length) == caps.max_length
+        await adapter.send(stage.chat, "x" * caps.max_length)
+        for way in (adapter.send, adapter.notice):
+            with pytest.raises(MessageTooLongError):
+                await way(stage.chat, "y" * (caps.max_length + 1))
+        assert "y" not in stage.seen()
+
+
+async def test_in_private_everyone_may_say_what_the_bot_does(stage):
+    if isinstance(stage, MemoryStage):
+        return  # it plays groups, too
+    async with stage.adapter as adapter, listening(adapter) as next_message:
+        stage.say("question")
+        message = await next_message()
+        assert message.is_private
+        assert await adapter.is_moderator(message.chat, message.author)
+
+
+async def test_nothing_that_is_shown_pings_anybody(stage):
+    text = "@everyone @here <@1> <@&2> @ann hello [x](tg://user?id=1) **@ann**"
+    async with stage.adapter as adapter, listening(adapter) as next_message:
+        stage.say("question")
+        message = await next_message()
+        await adapter.draft(stage.chat, text)
+        message_id = await adapter.send(stage.chat, text, reply_to=message.id)
+        await adapter.notice(stage.chat, text)
+        if adapter.caps(stage.chat).can_edit:
+            await adapter.edit(stage.chat, message_id, f"{text}!")
+    if isinstance(stage, DiscordStage | TelegramStage):
+        assert stage.server.pings == []
+        assert "hello" in stage.seen()

@@ -1,0 +1,9 @@
+"""`python -m bots.telegram`: every Telegram account that has a token."""
+
+import sys
+
+from bots.launch import main
+from bots.telegram.accounts import find_accounts
+
+if __name__ == "__main__":
+    sys.exit(main("bots.telegram", [find_accounts]))
