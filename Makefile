@@ -50,8 +50,8 @@ format: $(VENV)/.dev ## format and fix what can be fixed
 bench: models/registry.json ## measure the default bundle on this machine
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(VENV)/.dev ## write the settings into README.md and .env.example
-	@$(BIN)/python docs/write_settings.py
+docs: $(VENV)/.dev ## write the settings and commands into the documents
+	@$(BIN)/python docs/generate.py
 
 constraints: ## resolve all dependencies anew and pin what comes out
 	$(SAY) "resolving in a fresh environment"

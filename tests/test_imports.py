@@ -85,16 +85,27 @@ def test_only_exporters_and_finetune_import_torch_and_its_kin() -> None:
     assert wrong == []
 
 
-def test_only_the_console_imports_prompt_toolkit() -> None:
+@pytest.mark.parametrize(
+    ("library", "home"),
+    [
+        ("prompt_toolkit", "bots.console"),
+        ("discord", "bots.discord"),
+        ("telegram", "bots.telegram"),
+        ("sqlalchemy", "bots.chatlog"),
+        ("alembic", "bots.chatlog"),
+        ("cryptography", "bots.chatlog"),
+    ],
+)
+def test_a_library_for_one_part_is_imported_there_alone(library: str, home: str) -> None:
     importers = {
         module
         for package in PACKAGES
         for module in modules(package)
         for name in imports(module)
-        if is_within(name, "prompt_toolkit")
+        if is_within(name, library)
     }
     assert importers
-    assert all(is_within(module, "bots.console") for module in importers), importers
+    assert all(is_within(module, home) for module in importers), importers
 
 
 def test_no_package_is_left_out_of_these_rules() -> None:

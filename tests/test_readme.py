@@ -12,7 +12,7 @@ MAP = (ROOT / "README.md").read_text(encoding="utf-8").split("## Settings")[0]
 
 def test_the_settings_in_readme_and_env_example_are_those_of_the_code() -> None:
     check = subprocess.run(
-        [sys.executable, "docs/write_settings.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert check.returncode == 0, check.stderr
 
