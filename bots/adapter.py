@@ -34,6 +34,8 @@ class Caps:
         max_length: What one message can hold, as `length` measures it; None says that there is no limit.
         length: What the platform counts of a Markdown text, once it is written in the platform's own way.
         has_buttons: Whether buttons can stand below a message.
+        nonce_lifetime_s: For how long sending again with the same nonce makes no second message; 0 if it always
+            does. Of a message sent longer ago, `answers_after` tells whether it is there.
         can_show_queue: Whether a draft is a good place to tell how many others are served first.
         pace: The limit that all calls to this chat share.
         threads_share_pace: Whether it is shared by all threads of the chat, too.
@@ -47,6 +49,7 @@ class Caps:
     max_length: int | None = None
     length: Callable[[str], int] = len
     has_buttons: bool = False
+    nonce_lifetime_s: float = 0.0
     can_show_queue: bool = False
     pace: Pace | None = None
     threads_share_pace: bool = False
@@ -151,11 +154,18 @@ class Adapter(Protocol):
             text: Markdown.
             reply_to: The message that it answers; one that is gone makes no difference.
             buttons: What to show below it, where the chat has buttons.
-            nonce: At most 25 characters. Where the platform can do that, sending again with the same one
-                does not post a second message.
+            nonce: At most 25 characters. Sending again with the same one within `Caps.nonce_lifetime_s` does not
+                post a second message.
 
         Raises:
             MessageTooLongError: `text` is over the chat's limit. Nothing was sent.
+        """
+        ...
+
+    async def answers_after(self, chat: ChatRef, after: MessageId, text: str) -> list[MessageId]:
+        """Messages of ours soon after the message `after` that say `text` or have buttons, oldest first.
+
+        None of them if the platform shows bots nothing of what was said.
         """
         ...
 

@@ -5,15 +5,14 @@ Decides what people are told when it fails. Knows nothing of which question come
 """
 
 import logging
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bots.chatlog import AnswerState, ChatLog
 from bots.companion import companion
 from bots.conversation import Conversation, Prompt, Question
-from bots.errors import AdapterClosedError, BotError, UnreachableError
-from bots.message import Button, MessageId
+from bots.errors import AdapterClosedError, BotError, DatabaseError, UnreachableError
+from bots.message import Button, ChatRef, MessageId
 from bots.outlet import Outlet
 from bots.replystream import Post, ReplyStream
 from engine.errors import EngineClosedError, EngineError, PromptTooLongError, QueueFullError
@@ -46,8 +45,8 @@ class Services:
 class _Entry:
     """The answer's row in the log, as the journal of its messages."""
 
-    def __init__(self, log: ChatLog, answer_id: int) -> None:
-        self._log, self._answer_id = log, answer_id
+    def __init__(self, log: ChatLog, chat: ChatRef, answer_id: int) -> None:
+        self._log, self._chat, self._answer_id = log, chat, answer_id
 
     async def posting(self, part: int, nonce: str) -> None:
         await self._log.posting(self._answer_id, part, nonce)
@@ -57,6 +56,9 @@ class _Entry:
 
     async def unposted(self, part: int) -> None:
         await self._log.unposted(self._answer_id, part)
+
+    async def knows(self, message_id: MessageId) -> bool:
+        return await self._log.answer_at(self._chat, message_id) is not None
 
 
 class Answering:
@@ -68,15 +70,15 @@ class Answering:
         conversation: Conversation,
         questions: Sequence[Question],
         *,
-        reply_to: MessageId | None,
         posts: Sequence[Post] = (),
     ) -> None:
         """`posts` are messages of an earlier try, which are edited instead of sending new ones."""
         self._engine, self._log, self._outlet = services.engine, services.log, services.outlet
         self._conversation, self._chat = conversation, conversation.chat
-        self._reply_to, self._posts = reply_to, posts
+        self._posts = posts
         self._is_stopped = self._is_stale = False
         self._generation: Generation | None = None
+        self._last = questions[-1]
         self.questions = list(questions)
         self.has_begun = False
 
@@ -100,36 +102,44 @@ class Answering:
         """
         if answer_id is None:
             answer_id = await self._log.begin_answer(self._chat, [question.row_id for question in self.questions])
+        return await self._see_through(answer_id, self._answer)
+
+    async def deliver(self, answer_id: int, text: str) -> bool:
+        """Post an answer that an earlier run has written; returns whether people got it."""
+
+        async def post(answer_id: int, reply: ReplyStream) -> bool:
+            reply.replace(text)
+            await reply.finish(AFTERWARDS)
+            await self._log.end_answer(answer_id, AnswerState.DELIVERED)
+            return True
+
+        return await self._see_through(answer_id, post)
+
+    async def _see_through(self, answer_id: int, work: Callable[[int, ReplyStream], Awaitable[bool]]) -> bool:
+        """Do what shows the answer, and tell what went wrong to the chat and the log."""
+        journal = _Entry(self._log, self._chat, answer_id)
         try:
-            async with self._open_reply(answer_id) as reply:
-                return await self._answer(answer_id, reply)
+            async with ReplyStream.open(
+                self._outlet,
+                self._chat,
+                journal,
+                question=self._last.id,
+                is_pointing=self._last.wants_reply,
+                posts=self._posts,
+            ) as reply:
+                return await work(answer_id, reply)
         except AdapterClosedError:
             logger.info("%s was closed before its answer arrived", self._chat.key)
             return True
         except UnreachableError as exc:
             logger.error("an answer did not reach %s, and is sent after the next start: %s", self._chat.key, exc)  # noqa: TRY400
+        except DatabaseError:
+            raise
         except BotError as exc:
             logger.error("an answer was refused by %s: %s", self._chat.key, exc)  # noqa: TRY400
             await self._log.end_answer(answer_id, AnswerState.UNDELIVERED)
             await self._say(f"My answer was refused here ({exc}).")
         return False
-
-    async def deliver(self, answer_id: int, text: str) -> None:
-        """Post an answer that was written before a restart."""
-        try:
-            async with self._open_reply(answer_id) as reply:
-                reply.replace(text)
-                await reply.finish(AFTERWARDS)
-            await self._log.end_answer(answer_id, AnswerState.DELIVERED)
-        except AdapterClosedError:
-            logger.info("%s was closed before its answer arrived", self._chat.key)
-        except BotError as exc:
-            logger.error("an answer was refused by %s: %s", self._chat.key, exc)  # noqa: TRY400
-            await self._log.end_answer(answer_id, AnswerState.UNDELIVERED)
-
-    def _open_reply(self, answer_id: int) -> AbstractAsyncContextManager[ReplyStream]:
-        journal = _Entry(self._log, answer_id)
-        return ReplyStream.open(self._outlet, self._chat, journal, reply_to=self._reply_to, posts=self._posts)
 
     async def _answer(self, answer_id: int, reply: ReplyStream) -> bool:
         try:
@@ -212,7 +222,7 @@ class Answering:
             await self._outlet.sleep(QUEUE_POLL_S)
 
     async def _say(self, text: str) -> None:
-        await self._outlet.notice(self._chat, text, reply_to=self._reply_to)
+        await self._outlet.notice(self._chat, text, reply_to=self._last.id if self._last.wants_reply else None)
 
 
 def explain(error: EngineError) -> str:

@@ -156,21 +156,27 @@ class ChatLine:
     # Serving them.
 
     async def serve(self) -> None:
-        """See to all that waits."""
+        """See to all that waits. Whatever goes wrong with one message stays there."""
         while self._waiting:
-            match self._waiting[0]:
-                case Asked():
-                    await self._gather()
-                    await self._answer_asked(self._take_asked())
-                case Ordered() as ordered:
-                    self._waiting.popleft()
-                    await self.obey(ordered)
-                case LoggedAnswer() as answer:
-                    self._waiting.popleft()
-                    await self._answer_again(answer)
-                case Unfinished() as unfinished:
-                    self._waiting.popleft()
-                    await self._finish(unfinished)
+            try:
+                await self._serve_next()
+            except Exception:
+                await self._apologise()
+
+    async def _serve_next(self) -> None:
+        match self._waiting[0]:
+            case Asked():
+                await self._gather()
+                await self._answer_asked(self._take_asked())
+            case Ordered() as ordered:
+                self._waiting.popleft()
+                await self.obey(ordered)
+            case LoggedAnswer() as answer:
+                self._waiting.popleft()
+                await self._answer_again(answer)
+            case Unfinished() as unfinished:
+                self._waiting.popleft()
+                await self._finish(unfinished)
 
     async def obey(self, ordered: Ordered) -> None:
         """Run a command. Whatever goes wrong is told to the chat and stays in this message."""
@@ -183,7 +189,7 @@ class ChatLine:
             if said:
                 await outlet.notice(message.chat, said, reply_to=message.id)
         except Exception:
-            await self._apologise(f"command {message.id}")
+            await self._apologise()
         finally:
             await outlet.adapter.settled(message)
 
@@ -262,30 +268,20 @@ class ChatLine:
         questions = self._questions(unfinished.questions)
         posts = self._posts(unfinished.posts)
         if unfinished.answer_id is not None and unfinished.segments:
-            self._answering = self._new_answering(questions, posts)
-            try:
-                await self._answering.deliver(unfinished.answer_id, written(unfinished.segments))
-            finally:
-                self._answering = None
+            answering = Answering(self._services, self.conversation, questions, posts=posts)
+            await answering.deliver(unfinished.answer_id, written(unfinished.segments))
         else:
             await self._answer(questions, posts, unfinished.answer_id)
 
     async def _answer(
         self, questions: Sequence[Question], posts: Sequence[Post] = (), answer_id: int | None = None
     ) -> None:
-        """Have questions answered. Whatever goes wrong stays in this answer."""
-        self._answering = self._new_answering(questions, posts)
+        self._answering = Answering(self._services, self.conversation, questions, posts=posts)
         try:
             if not await self._answering.run(answer_id):
                 self.num_failed += 1
-        except Exception:
-            await self._apologise(f"question {questions[-1].id}")
         finally:
             self._answering = None
-
-    def _new_answering(self, questions: Sequence[Question], posts: Sequence[Post]) -> Answering:
-        reply_to = questions[-1].id if questions and questions[-1].wants_reply else None
-        return Answering(self._services, self.conversation, questions, reply_to=reply_to, posts=posts)
 
     def _questions(self, logged: Sequence[LoggedMessage]) -> list[Question]:
         return [
@@ -308,11 +304,11 @@ class ChatLine:
             for post in sorted(logged, key=lambda post: post.part)
         ]
 
-    async def _apologise(self, what: str) -> None:
-        """The outermost loop of a message: one that fails must not take the others with it."""
+    async def _apologise(self) -> None:
+        """Tell the chat of a bug that the log tells about in full, though not what was said."""
         self.num_failed += 1
         chat = self.conversation.chat
-        logger.exception("%s of %s failed", what, chat.key)
+        logger.exception("a message of %s failed", chat.key)
         await self._services.outlet.notice(chat, "Something went wrong on my side; it was logged. Please try again.")
 
 

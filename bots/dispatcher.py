@@ -260,8 +260,9 @@ class Dispatcher:
     async def _resume(self, unfinished: Unfinished) -> None:
         """Take up what an earlier run has left undone. What people see half of is always finished."""
         within, questions = self._rules.resume_within, unfinished.questions
-        is_fresh = within is not None and questions and self._log.now() - questions[-1].sent_at <= within
-        if within is not None and (is_fresh or unfinished.posts):
+        if within is None or not unfinished.question_ids:
+            await self._log.expire(unfinished)
+        elif unfinished.posts or self._log.now() - questions[-1].sent_at <= within:
             self._add(unfinished, self._line(unfinished.chat, is_private=unfinished.is_private))
         else:
             await self._log.expire(unfinished)

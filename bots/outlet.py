@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 30.0
-GIVE_UP_AFTER_S = 600.0
-"""For how long the platform may stay silent until a message that must arrive is given up for this run."""
+GIVE_UP_AFTER_S = 86400.0
+"""For how long the platform may stay silent until a message that must arrive is left to the next start."""
 
 T = TypeVar("T")
 

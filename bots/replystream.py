@@ -73,6 +73,10 @@ class Journal(Protocol):
         """It is gone."""
         ...
 
+    async def knows(self, message_id: MessageId) -> bool:
+        """Whether the message is a part of this answer or of another one."""
+        ...
+
 
 class ReplyStream:
     """One reply to one chat; open it with `ReplyStream.open`.
@@ -88,12 +92,22 @@ class ReplyStream:
         chat: ChatRef,
         journal: Journal,
         *,
-        reply_to: MessageId | None = None,
+        question: MessageId | None = None,
+        is_pointing: bool = True,
         posts: Sequence[Post] = (),
     ) -> None:
-        """`posts` are what an earlier run has posted of the same reply: they are edited, not sent again."""
+        """Prepare; nothing is shown before the context is entered.
+
+        Args:
+            outlet: The way to the platform.
+            chat: Where.
+            journal: Where it is noted what was posted.
+            question: The message that is answered.
+            is_pointing: Whether people are shown which one that is.
+            posts: What an earlier run has posted of the same reply: it is edited, not sent again.
+        """
         self._outlet, self._chat, self._journal = outlet, chat, journal
-        self._reply_to, self._posts = reply_to, list(posts)
+        self._question, self._is_pointing, self._posts = question, is_pointing, list(posts)
         self._caps = outlet.caps(chat)
         self._limit = self._caps.max_length
         self._has_drafts = self._caps.draft_interval_s is not None
@@ -111,11 +125,12 @@ class ReplyStream:
         chat: ChatRef,
         journal: Journal,
         *,
-        reply_to: MessageId | None = None,
+        question: MessageId | None = None,
+        is_pointing: bool = True,
         posts: Sequence[Post] = (),
     ) -> AsyncIterator[Self]:
-        """Begin a reply; it is shown beside the body, and that stops with it."""
-        stream = cls(outlet, chat, journal, reply_to=reply_to, posts=posts)
+        """Begin a reply; it is shown beside the body, and that stops with it. The arguments are the class's."""
+        stream = cls(outlet, chat, journal, question=question, is_pointing=is_pointing, posts=posts)
         async with companion(stream._show()) as show_task:
             stream._show_task = show_task
             try:
@@ -275,10 +290,11 @@ class ReplyStream:
         parts = self._parts(is_final=is_final) if parts is None else parts
         for number, text in enumerate(parts):
             below = buttons if number == len(parts) - 1 and self._caps.has_buttons else ()
-            if number >= len(self._posts):
-                return _Step(number, text, below)
-            post = self._posts[number]
-            if post.id is None or (post.text, post.buttons) != (text, below):
+            post = self._posts[number] if number < len(self._posts) else None
+            if post is None or post.id is None:
+                # As long as the reply grows, every message begins with buttons: by them it can be found again.
+                return _Step(number, text, below if is_final or not self._caps.has_buttons else buttons)
+            if (post.text, post.buttons) != (text, below):
                 return _Step(number, text, below)
         if is_final and len(self._posts) > len(parts):
             return _Step(len(parts), None, ())
@@ -321,10 +337,10 @@ class ReplyStream:
 
     async def _send(self, step: "_Step", post: Post) -> None:
         self._posts[step.number] = replace(post, is_tried=True)
-        message_id = await self._outlet.adapter.send(
+        message_id = await self._found(step, post) or await self._outlet.adapter.send(
             self._chat,
             step.text or "",
-            reply_to=self._reply_to if step.number == 0 else None,
+            reply_to=self._question if step.number == 0 and self._is_pointing else None,
             buttons=step.buttons,
             nonce=post.nonce,
         )
@@ -333,6 +349,17 @@ class ReplyStream:
         self._posts[step.number] = Post(message_id, post.nonce, True, text, step.buttons, self._outlet.clock())
         self._drafted = ""
         await self._journal.posted(step.number, message_id)
+
+    async def _found(self, step: "_Step", post: Post) -> MessageId | None:
+        """Look for a message that may have arrived so long ago that its nonce does not tell any more."""
+        lifetime_s = self._caps.nonce_lifetime_s
+        after = self._posts[step.number - 1].id if step.number else self._question
+        if not (lifetime_s and post.is_tried and after) or self._outlet.clock() - post.posted_s <= lifetime_s:
+            return None
+        for message_id in await self._outlet.adapter.answers_after(self._chat, after, step.text or ""):
+            if not await self._journal.knows(message_id):
+                return message_id
+        return None
 
     async def _edit(self, step: "_Step", message_id: MessageId) -> None:
         try:

@@ -55,6 +55,10 @@ class LocalAccount:
     async def typing(self, chat: ChatRef) -> None:
         """A console shows the reply itself as it grows."""
 
+    async def answers_after(self, chat: ChatRef, after: MessageId, text: str) -> list[MessageId]:  # noqa: ARG002
+        """What was printed cannot be read back."""
+        return []
+
     async def edit(self, chat: ChatRef, id: MessageId, text: str, *, buttons: Sequence[Button] = ()) -> None:  # noqa: ARG002
         """What was printed stays."""
         raise MessageGoneError("what a console has printed cannot be changed")

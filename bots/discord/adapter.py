@@ -17,7 +17,7 @@ from bots.adapter import Caps, Pace
 from bots.budget import Clock
 from bots.commands import COMMANDS, Command
 from bots.companion import companion
-from bots.discord.buttons import row_of
+from bots.discord.buttons import has_buttons, row_of
 from bots.discord.calls import TIMEOUT_S, Calls
 from bots.discord.connection import HEARTBEAT_TIMEOUT_S, Connection
 from bots.discord.content import Viewer
@@ -35,6 +35,7 @@ from bots.errors import (
     AccountError,
     AdapterClosedError,
     BotError,
+    ForbiddenError,
     MessageGoneError,
     MessageTooLongError,
     UnreachableError,
@@ -49,6 +50,9 @@ CLOSE_WITHIN_S = 5.0
 ACCOUNT_PACE = Pace(limit=40, period_s=1.0)
 """Discord allows 50 a second to an account."""
 
+HISTORY_LIMIT = 100
+"""How many messages after a question are looked at: Discord gives so many at once."""
+
 CAPS = Caps(
     can_edit=True,
     edit_lifetime_s=3000.0,  # an hour after it was sent, edits of a message are limited much more
@@ -56,6 +60,7 @@ CAPS = Caps(
     max_length=MAX_LENGTH,
     length=length,
     has_buttons=True,
+    nonce_lifetime_s=60.0,  # "the past few minutes", says the documentation
     can_show_queue=True,
     # Discord documents no numbers and wants bots to go by its answers; what people see is 5 calls in 5 s.
     pace=Pace(limit=4, period_s=5.0, interval_s=1.2),
@@ -235,6 +240,19 @@ class DiscordAdapter:
         if await self._live.say(reply_to, content, claim=content) is None:
             await self._post(chat, content, reply_to, None, "")
 
+    async def answers_after(self, chat: ChatRef, after: MessageId, text: str) -> list[MessageId]:
+        """Look for it in the channel's history, where the bot may read that."""
+        if not after.isdecimal():
+            return []
+        history = self._channel(chat).history(after=discord.Object(int(after)), limit=HISTORY_LIMIT)
+        try:
+            messages = await self._calls.make(lambda: _all_of(history))
+        except ForbiddenError:
+            return []
+        ours = (each for each in messages if each.author.id == self._viewer.id)
+        said = render(text)
+        return [MessageId(str(each.id)) for each in ours if has_buttons(each) or each.content == said]
+
     async def edit(self, chat: ChatRef, id: MessageId, text: str, *, buttons: Sequence[Button] = ()) -> None:
         """Replace text and buttons of a message."""
         content, view = _rendered(text), row_of(buttons)
@@ -274,6 +292,10 @@ class DiscordAdapter:
         if self._calls.is_over:
             raise AdapterClosedError("the connection to Discord was closed")
         return self._connection.get_partial_messageable(_place(chat))
+
+
+async def _all_of(history: AsyncIterator[discord.Message]) -> list[discord.Message]:
+    return [message async for message in history]
 
 
 async def _log_in(connection: Connection, token: str) -> None:

@@ -31,6 +31,12 @@ def row_of(buttons: Sequence[Button]) -> discord.ui.View | None:
     return view
 
 
+def has_buttons(message: discord.Message) -> bool:
+    """Whether one of ours stands below it."""
+    rows = (row for row in message.components if isinstance(row, discord.ActionRow))
+    return any(pressed(getattr(child, "custom_id", None)) for row in rows for child in row.children)
+
+
 def pressed(custom_id: object) -> Button | None:
     """The button that was pressed; None if it is none of ours."""
     if not isinstance(custom_id, str) or not custom_id.startswith(PREFIX):

@@ -319,6 +319,10 @@ class TelegramAdapter:
             remember(self._sent, (sent.chat.id, sent.message_id), _thread_id(chat))
         return MessageId(str(sent.message_id))
 
+    async def answers_after(self, chat: ChatRef, after: MessageId, text: str) -> list[MessageId]:  # noqa: ARG002
+        """Telegram shows bots nothing of what was said before."""
+        return []
+
     async def edit(self, chat: ChatRef, id: MessageId, text: str, *, buttons: Sequence[Button] = ()) -> None:
         """Replace text and buttons. What was said in a group before it moved can be changed no more."""
         try:

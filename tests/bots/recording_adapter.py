@@ -182,12 +182,16 @@ class RecordingAdapter:
         for post in self.posted:
             if self.knows_nonces and nonce and post.nonce == nonce:
                 return post.id
-        post = Posted(MessageId(f"sent-{len(self.posted)}"), chat, text, tuple(buttons), reply_to, nonce)
+        post = Posted(MessageId(str(next(_NUMBERS))), chat, text, tuple(buttons), reply_to, nonce)
         await self._show("send", chat, text)
         self.posted.append(post)
         if self.faults["lost"]:
             raise self.faults["lost"].popleft()
         return post.id
+
+    async def answers_after(self, chat: ChatRef, after: MessageId, text: str) -> list[MessageId]:
+        ours = [post for post in self.standing(chat) if int(post.id) > int(after)]
+        return [post.id for post in ours if post.buttons or post.text == text]
 
     async def edit(self, chat: ChatRef, id: MessageId, text: str, *, buttons: Sequence[Button] = ()) -> None:
         (post,) = (post for post in self.posted if post.id == id)

@@ -937,3 +937,17 @@ async def test_check_says_what_is_good_and_what_to_do_about_the_rest(stage):
     await stage.server.stop_rest()
     (finding,) = await check(TOKEN, settings)
     assert not finding.is_ok
+
+
+async def test_what_was_answered_can_be_looked_up_where_the_bot_may_read_back():
+    async with DiscordStage() as stage, stage.adapter as adapter:
+        asked = stage.say_to_all("question")
+        await adapter.notice(stage.room, "By the way")
+        buttoned = await adapter.send(stage.room, "half", buttons=[Button.STOP])
+        plain = await adapter.send(stage.room, "a | table\n--|--\n1 | 2")
+        assert await adapter.answers_after(stage.room, str(asked.id), "other") == [buttoned]
+        assert await adapter.answers_after(stage.room, str(asked.id), "a | table\n--|--\n1 | 2") == [buttoned, plain]
+        assert await adapter.answers_after(stage.room, buttoned, "") == []
+        assert await adapter.answers_after(stage.room, "interaction:7", "") == []
+        stage.server.deny(stage.channel, stage.bot, Permission.VIEW_CHANNEL)
+        assert await adapter.answers_after(stage.room, str(asked.id), "") == []

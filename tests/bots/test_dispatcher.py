@@ -71,6 +71,7 @@ async def test_messages_of_a_chat_are_answered_in_order_and_each_is_settled_befo
         for text in ("1", "2", "3"):
             stage.say(text)
         await stage.all_taken()
+        await stage.adapter.until_shown("draft", "one")
         assert len(stage.engine.requests) == 1
         gate.set()
         await stage.answered(4)

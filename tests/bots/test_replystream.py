@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import pytest
 from manual_time import ManualTime, settle
@@ -28,6 +29,9 @@ class Journal:
 
     async def unposted(self, part):
         del self.posts[part]
+
+    async def knows(self, message_id):
+        return message_id in [known for _, known in self.posts.values()]
 
 
 @pytest.fixture
@@ -197,7 +201,7 @@ async def test_a_refusal_for_good_reaches_the_caller(time):
 
 async def test_a_short_reply_is_posted_once_and_whole(time):
     adapter = RecordingAdapter(EDITS)
-    async with open_stream(adapter, time, reply_to="7") as reply:
+    async with open_stream(adapter, time, question="7") as reply:
         for piece in ("Hello", " you"):
             reply.push(piece)
             await time.advance(0.4)
@@ -225,7 +229,7 @@ async def test_a_long_one_grows_in_its_message_with_a_button_to_stop_it(time):
 async def test_a_reply_that_outgrows_a_message_goes_on_in_the_next_one(time):
     adapter, journal = RecordingAdapter(EDITS), Journal()
     text = " ".join(f"Sentence number {number} is here." for number in range(10))
-    async with open_stream(adapter, time, journal, reply_to="7") as reply:
+    async with open_stream(adapter, time, journal, question="7") as reply:
         for start in range(0, len(text), 20):
             reply.push(text[start : start + 20])
             await time.advance(1.0)
@@ -351,12 +355,12 @@ async def test_a_platform_that_counts_otherwise_than_we_do_gets_smaller_parts(ti
 
 async def test_a_platform_that_stays_silent_is_given_up_in_the_end(time):
     adapter = RecordingAdapter(EDITS)
-    adapter.faults["send"].extend([UnreachableError("down", may_be_done=False)] * 1000)
+    adapter.faults["send"].extend([UnreachableError("down", may_be_done=False)] * 10000)
     async with open_stream(adapter, time) as reply:
         reply.push("words")
         finishing = asyncio.ensure_future(reply.finish())
         while not finishing.done():
-            await time.advance(10.0)
+            await time.advance(600.0)
         with pytest.raises(UnreachableError):
             await finishing
     assert GIVE_UP_AFTER_S < time.now_s < 2 * GIVE_UP_AFTER_S
@@ -401,3 +405,15 @@ async def test_a_draft_that_would_fade_is_shown_again(time):
         assert len(adapter.texts("draft")) == 1
         await time.advance(1.0)
         assert adapter.texts("draft") == ["number 2 in the queue"] * 2
+
+
+async def test_a_message_that_may_have_arrived_too_long_ago_for_its_nonce_is_looked_for(time):
+    adapter = RecordingAdapter(replace(EDITS, nonce_lifetime_s=60.0), knows_nonces=False)
+    asked = adapter.say("question")
+    await adapter.send(CHAT, "something else")
+    await adapter.send(CHAT, "Half of", nonce="n1", buttons=[Button.STOP])
+    time.now_s = 100.0
+    async with open_stream(adapter, time, posts=[Post(None, "n1")], question=asked.id) as reply:
+        reply.push("Half of what I had to say.")
+        await reply.finish(AFTER)
+    assert [post.text for post in adapter.standing()] == ["something else", "Half of what I had to say."]
