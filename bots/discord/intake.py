@@ -12,8 +12,8 @@ import discord
 from discord import app_commands
 
 from bots.bounded import remember
+from bots.buttons import pressed
 from bots.commands import Command
-from bots.discord.buttons import pressed
 from bots.discord.connection import Connection
 from bots.discord.content import Viewer
 from bots.discord.events import (

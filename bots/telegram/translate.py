@@ -23,6 +23,7 @@ from telegram import (
 from telegram import Message as TelegramMessage
 from telegram import User as TelegramUser
 
+from bots.buttons import pressed
 from bots.message import (
     Addressed,
     ButtonPressed,
@@ -38,7 +39,6 @@ from bots.message import (
     Text,
     User,
 )
-from bots.telegram.buttons import pressed
 from bots.telegram.content import Content, attachments_of, content_of, read_text
 
 PLATFORM = "telegram"

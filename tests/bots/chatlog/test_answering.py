@@ -118,10 +118,12 @@ async def test_a_retry_that_fails_leaves_the_answer_before_in_memory(log: ChatLo
     for _ in range(2):
         old = await log.answer_at(CHAT, MessageId("11"))
         assert old is not None
+        await log.set_state(old.question_ids, QuestionState.WAITING)
         await log.end_answer(await log.begin_answer(CHAT, old.question_ids), AnswerState.FAILED)
         assert said(await log.history(CHAT)) == [(["question 1"], "answer 1")]
         again = await log.answer_at(CHAT, MessageId("11"))
         assert again == old
+        assert await left_over(log) == []
     assert (await log.stats()).questions == {QuestionState.ANSWERED: 1}
 
 

@@ -125,6 +125,18 @@ async def test_a_damaged_database_is_told_apart(sqlite_url: str, tmp_path: Path)
     assert "put back a backup" in await refusal(sqlite_url, tmp_path)
 
 
+async def test_nobody_writes_between_a_look_and_the_change_that_follows_it(sqlite_url: str, tmp_path: Path) -> None:
+    """Otherwise SQLite refuses the change at once, however long it might have waited."""
+    async with ChatLog.open(settings(sqlite_url, tmp_path)) as log:
+        other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None, timeout=0)
+        async with log._database.write() as connection:
+            await connection.exec_driver_sql("SELECT count(*) FROM chats")
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+        other.execute("BEGIN IMMEDIATE")
+        other.close()
+
+
 async def test_a_writer_waits_for_another_process_and_then_says_who_is_in_the_way(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
