@@ -14,7 +14,8 @@ from bots.conversation import Conversation, Prompt, Question
 from bots.errors import AdapterClosedError, BotError, DatabaseError, UnreachableError
 from bots.message import Button, ChatRef, MessageId
 from bots.outlet import Outlet
-from bots.replystream import Post, ReplyStream
+from bots.posts import Post
+from bots.replystream import ReplyStream
 from engine.errors import EngineClosedError, EngineError, PromptTooLongError, QueueFullError
 from engine.generation import Completion, FinishReason, Generation, TextEngine
 

@@ -16,7 +16,7 @@ from bots.chatlog import LoggedAnswer, LoggedMessage, LoggedPost, QuestionState,
 from bots.commands import Invocation, run_command
 from bots.conversation import Conversation, Question, written
 from bots.message import Message, Segment
-from bots.replystream import Post
+from bots.posts import Post
 
 logger = logging.getLogger(__name__)
 

@@ -6,18 +6,17 @@ text in as many messages as it takes. Knows nothing of engines, and of a platfor
 
 import asyncio
 import logging
-import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from dataclasses import replace
+from functools import partial
+from typing import Self
 
 from bots.budget import Priority
 from bots.companion import companion
 from bots.errors import (
     BotError,
     ForbiddenError,
-    MessageGoneError,
     MessageTooLongError,
     RateLimitedError,
     UnreachableError,
@@ -25,6 +24,7 @@ from bots.errors import (
 )
 from bots.message import Button, ChatRef, MessageId
 from bots.outlet import Outlet, Patience
+from bots.posts import Journal, Post, Posts, Step, Wanted
 from bots.split import split
 
 logger = logging.getLogger(__name__)
@@ -36,46 +36,6 @@ REFUSED_PAUSE_S = 5.0
 """How long nothing is shown after something that may fail has failed."""
 
 MIN_LENGTH = 100
-
-
-@dataclass(frozen=True)
-class Post:
-    """One message of a reply.
-
-    Attributes:
-        id: None if the platform does not have it, or nobody knows whether it has.
-        nonce: What it is sent with, so that sending it again makes no second message where that is possible.
-        is_tried: Whether it may have arrived.
-        text: What it says; None if that is not known.
-        posted_s: When it was posted, by the stream's clock.
-    """
-
-    id: MessageId | None
-    nonce: str
-    is_tried: bool = True
-    text: str | None = None
-    buttons: tuple[Button, ...] = ()
-    posted_s: float = 0.0
-
-
-class Journal(Protocol):
-    """Where a reply writes down what it posts, so that it can be taken up again after a crash."""
-
-    async def posting(self, part: int, nonce: str) -> None:
-        """Message `part` of the reply is about to be sent; durable on return."""
-        ...
-
-    async def posted(self, part: int, message_id: MessageId) -> None:
-        """The platform has accepted it."""
-        ...
-
-    async def unposted(self, part: int) -> None:
-        """It is gone."""
-        ...
-
-    async def knows(self, message_id: MessageId) -> bool:
-        """Whether the message is a part of this answer or of another one."""
-        ...
 
 
 class ReplyStream:
@@ -106,8 +66,10 @@ class ReplyStream:
             is_pointing: Whether people are shown which one that is.
             posts: What an earlier run has posted of the same reply: it is edited, not sent again.
         """
-        self._outlet, self._chat, self._journal = outlet, chat, journal
-        self._question, self._is_pointing, self._posts = question, is_pointing, list(posts)
+        self._outlet, self._chat = outlet, chat
+        self._posts = Posts(
+            outlet.adapter, chat, journal, outlet.clock, question=question, is_pointing=is_pointing, posts=posts
+        )
         self._caps = outlet.caps(chat)
         self._limit = self._caps.max_length
         self._has_drafts = self._caps.draft_interval_s is not None
@@ -174,13 +136,15 @@ class ReplyStream:
             return ()
         await self._stop_showing()
         self._hint = ""
-        patience = Patience(self._outlet.clock, self._outlet.sleep)
-        while self._next_step(tuple(buttons), is_final=True) is not None:
+        patience, has_work = Patience(self._outlet.clock, self._outlet.sleep), True
+        while has_work:
             try:
-                await self._take_step(tuple(buttons), Priority.FINAL, is_final=True)
+                has_work = await self._step_towards(
+                    lambda: Wanted(self._parts(), tuple(buttons), is_final=True), Priority.FINAL
+                )
             except (RateLimitedError, UnreachableError) as exc:
                 await patience.wait_after(exc, self._chat)
-        return tuple(post.id for post in self._posts if post.id is not None)
+        return self._posts.ids
 
     async def _stop_showing(self) -> None:
         async with self._showing:  # a call that is under way arrives first
@@ -198,7 +162,7 @@ class ReplyStream:
                 self._changed.clear()
                 await self._type_until_changed()
                 continue
-            if not self._has_drafts and not self._is_shown:
+            if not self._has_drafts and not self._posts.ids:
                 await self._outlet.sleep(max(0.0, started_s + FIRST_TEXT_S - self._outlet.clock()))
             await self._outlet.sleep(await self._show_once())
             async with companion(self._let_draft_fade()):
@@ -227,10 +191,6 @@ class ReplyStream:
             self._drafted = ""
             self._changed.set()
 
-    @property
-    def _is_shown(self) -> bool:
-        return any(post.id is not None for post in self._posts)
-
     def _shown_text(self) -> str:
         return self.text or self._hint
 
@@ -243,7 +203,7 @@ class ReplyStream:
                 await self._show_draft()
                 return max(0.0, started_s + (self._caps.draft_interval_s or 0.0) - self._outlet.clock())
             if self._caps.can_edit:
-                await self._show_messages((Button.STOP,))
+                await self._show_messages()
         except RateLimitedError as exc:
             self._changed.set()
             return exc.retry_after_s
@@ -259,15 +219,17 @@ class ReplyStream:
             return REFUSED_PAUSE_S
         return 0.0
 
-    async def _show_messages(self, buttons: tuple[Button, ...]) -> None:
-        while not self._is_over and self._next_step(buttons) is not None:
-            await self._take_step(buttons, Priority.EDIT if self._is_shown else Priority.MESSAGE)
+    async def _show_messages(self) -> None:
+        while not self._is_over:
+            priority = Priority.EDIT if self._posts.ids else Priority.MESSAGE
+            if not await self._step_towards(lambda: Wanted(self._parts(), (Button.STOP,)), priority):
+                return
 
     async def _show_draft(self) -> None:
         """Parts that are full become messages; what grows is a draft."""
-        full = self._parts()[:-1]
-        while not self._is_over and self._next_step((), full) is not None:
-            await self._take_step((), Priority.MESSAGE, full)
+        while not self._is_over:
+            if not await self._step_towards(lambda: Wanted(self._parts()[:-1]), Priority.MESSAGE):
+                break
         async with self._outlet.turn_to_draft(self._chat), self._showing:
             growing = self._parts()[len(self._posts) :]
             if self._is_over or len(growing) != 1 or growing[0] == self._drafted:
@@ -275,112 +237,36 @@ class ReplyStream:
             await self._outlet.adapter.draft(self._chat, growing[0])
             self._drafted = growing[0]
 
-    # What has to be done so that the chat shows what it should.
+    # What people should see.
 
-    def _parts(self, *, is_final: bool = False) -> list[str]:
-        text = self.text if is_final else self._shown_text()
+    def _parts(self) -> list[str]:
+        text = self._shown_text()
         if not text:
             return []
         return split(text, self._limit, self._caps.length) if self._limit else [text]
 
-    def _next_step(
-        self, buttons: tuple[Button, ...], parts: list[str] | None = None, *, is_final: bool = False
-    ) -> "_Step | None":
-        """The first place where the chat does not show yet what it should."""
-        parts = self._parts(is_final=is_final) if parts is None else parts
-        for number, text in enumerate(parts):
-            below = buttons if number == len(parts) - 1 and self._caps.has_buttons else ()
-            post = self._posts[number] if number < len(self._posts) else None
-            if post is None or post.id is None:
-                # As long as the reply grows, every message begins with buttons: by them it can be found again.
-                return _Step(number, text, below if is_final or not self._caps.has_buttons else buttons)
-            if (post.text, post.buttons) != (text, below):
-                return _Step(number, text, below)
-        if is_final and len(self._posts) > len(parts):
-            return _Step(len(parts), None, ())
-        return None
+    async def _step_towards(self, wanted: Callable[[], Wanted], priority: Priority) -> bool:
+        """Wait for a turn; then do what is next by that time, as the text may have grown.
 
-    async def _take_step(
-        self,
-        buttons: tuple[Button, ...],
-        priority: Priority,
-        parts: list[str] | None = None,
-        *,
-        is_final: bool = False,
-    ) -> None:
-        """Wait for a turn; then do what is next by that time: the text may have grown."""
-        step = self._next_step(buttons, parts, is_final=is_final)
-        if step is not None and step.number == len(self._posts):
-            # Before the turn, which would be over by the time that the journal is written.
-            post = Post(None, secrets.token_hex(10), is_tried=False)
-            await self._journal.posting(step.number, post.nonce)
-            self._posts.append(post)
+        Returns:
+            Whether there was anything to do.
+        """
+        step = self._posts.next_step(wanted())
+        if step is None:
+            return False
+        await self._posts.prepare(step)
         async with self._outlet.turn(self._chat, priority), self._showing:
-            if self._is_over and not is_final:
-                return
-            step = self._next_step(buttons, parts, is_final=is_final)
-            if step is None:
-                return
-            try:
-                await self._outlet.call(self._chat, lambda: self._do(step))
-            except MessageTooLongError as exc:
-                self._shorten(exc)
+            step = self._posts.next_step(wanted())
+            if step is not None and (wanted().is_final or not self._is_over):
+                await self._outlet.call(self._chat, partial(self._take, step))
+        return True
 
-    async def _do(self, step: "_Step") -> None:
-        post = self._posts[step.number]
-        if step.text is None or self._is_too_old(post):
-            await self._take_back_from(step.number)
-        elif post.id is None:
-            await self._send(step, post)
-        else:
-            await self._edit(step, post.id)
-
-    async def _send(self, step: "_Step", post: Post) -> None:
-        self._posts[step.number] = replace(post, is_tried=True)
-        message_id = await self._found(step, post) or await self._outlet.adapter.send(
-            self._chat,
-            step.text or "",
-            reply_to=self._question if step.number == 0 and self._is_pointing else None,
-            buttons=step.buttons,
-            nonce=post.nonce,
-        )
-        # Where the first try did arrive, the platform keeps that text: an edit has to follow.
-        text = None if post.is_tried and self._caps.can_edit else step.text
-        self._posts[step.number] = Post(message_id, post.nonce, True, text, step.buttons, self._outlet.clock())
-        self._drafted = ""
-        await self._journal.posted(step.number, message_id)
-
-    async def _found(self, step: "_Step", post: Post) -> MessageId | None:
-        """Look for a message that may have arrived so long ago that its nonce does not tell any more."""
-        lifetime_s = self._caps.nonce_lifetime_s
-        after = self._posts[step.number - 1].id if step.number else self._question
-        if not (lifetime_s and post.is_tried and after) or self._outlet.clock() - post.posted_s <= lifetime_s:
-            return None
-        for message_id in await self._outlet.adapter.answers_after(self._chat, after, step.text or ""):
-            if not await self._journal.knows(message_id):
-                return message_id
-        return None
-
-    async def _edit(self, step: "_Step", message_id: MessageId) -> None:
+    async def _take(self, step: Step) -> None:
         try:
-            await self._outlet.adapter.edit(self._chat, message_id, step.text or "", buttons=step.buttons)
-        except MessageGoneError:
-            await self._take_back_from(step.number)
-        else:
-            self._posts[step.number] = replace(self._posts[step.number], text=step.text, buttons=step.buttons)
-
-    async def _take_back_from(self, number: int) -> None:
-        """Delete message `number` and those after it: what they said is then sent anew, in order."""
-        while len(self._posts) > number:
-            message_id = self._posts[-1].id
-            if message_id is not None:
-                await self._outlet.adapter.delete(self._chat, message_id)
-            self._posts.pop()
-            await self._journal.unposted(len(self._posts))
-
-    def _is_too_old(self, post: Post) -> bool:
-        lifetime_s = self._caps.edit_lifetime_s
-        return lifetime_s is not None and post.is_tried and self._outlet.clock() - post.posted_s > lifetime_s
+            await self._posts.take(step)
+        except MessageTooLongError as exc:
+            self._shorten(exc)
+        self._drafted = ""
 
     def _shorten(self, error: MessageTooLongError) -> None:
         """The platform counts otherwise than we do."""
@@ -389,12 +275,3 @@ class ReplyStream:
             raise error
         logger.warning("%s; cutting at %d from here on", error, limit)
         self._limit = limit
-
-
-@dataclass(frozen=True)
-class _Step:
-    """Make message `number` say `text`; None takes it back, and those after it."""
-
-    number: int
-    text: str | None
-    buttons: tuple[Button, ...]

@@ -5,7 +5,7 @@ import asyncio
 
 class ManualTime:
     def __init__(self) -> None:
-        self.now_s = 0.0
+        self.now_s = 1_000_000.0  # like a machine that has been up for days
         self.slept_s: list[float] = []
         self._sleepers: list[tuple[float, asyncio.Event]] = []
         self._asleep = asyncio.Event()

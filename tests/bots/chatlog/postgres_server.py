@@ -6,7 +6,6 @@ import itertools
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -16,6 +15,16 @@ from pathlib import Path
 import asyncpg
 
 USER = "mynah"
+
+# Ends the server, and removes its folder, when our end of the pipe closes: by itself if the tests are killed.
+KEEPER = """
+"$@" &
+server=$!
+cat > /dev/null
+kill -INT $server
+wait $server
+rm -rf "$0"
+"""
 
 
 class PostgresServer:
@@ -82,20 +91,21 @@ def running_server(binaries: Path) -> Iterator[PostgresServer]:
         options |= {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": str(folder)}
         with log.open("w") as out:
             process = subprocess.Popen(
-                [binaries / "postgres", "-D", data, *(f"-c{name}={value}" for name, value in options.items())],
+                ["/bin/sh", "-c", KEEPER, folder, binaries / "postgres", "-D", data]
+                + [f"-c{name}={value}" for name, value in options.items()],
+                stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=out,
-                cwd=folder,
+                cwd="/",
                 env=environment,
                 **as_user,
             )
         try:
             server = PostgresServer(port)
-            asyncio.run(_until_ready(server, process, log))
+            asyncio.run(_until_ready(server, log))
             yield server
         finally:
-            process.send_signal(signal.SIGINT)  # ends what runs, then itself
-            process.wait(30)
+            process.communicate(timeout=30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -116,13 +126,13 @@ def _free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-async def _until_ready(server: PostgresServer, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            assert process.poll() is None, log.read_text()  # noqa: ASYNC240 - nothing else runs
-            try:
-                connection = await asyncpg.connect(server.url("postgres"))
-            except (OSError, asyncpg.PostgresError):
+async def _until_ready(server: PostgresServer, log: Path) -> None:
+    try:
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(OSError, asyncpg.PostgresError):
+                    connection = await asyncpg.connect(server.url("postgres"))
+                    return await connection.close()
                 await asyncio.sleep(0.05)
-            else:
-                return await connection.close()
+    except TimeoutError:
+        raise AssertionError(log.read_text()) from None  # noqa: ASYNC240 - nothing else runs
