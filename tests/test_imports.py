@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("engine", "bots", "exporters", "finetune")
 HEAVY = {"torch", "transformers", "optimum", "peft", "trl", "datasets", "accelerate", "gguf", "onnx", "huggingface_hub"}
-PREFIXES = ("ENGINE_", "BOTS_", "EXPORTERS_", "FINETUNE_", "DISCORD_", "TELEGRAM_", "IRC_")
+PREFIXES = ("ENGINE_", "BOTS_", "EXPORTERS_", "FINETUNE_", "DISCORD_", "TELEGRAM_", "DATABASE_")
 
 # What a package may import of ours. They meet at files on disk, whose schemas stand on the lighter side.
 ALLOWED = {

@@ -84,15 +84,14 @@ async def rotate(database: Database, cipher: Cipher) -> Rotation:
         keys = file.keys if file.is_rotating else (Key.random(), *file.keys)
         replace_keys(path, keys, is_rotating=True)
         number = 0
-        while old := set(used := await _keys_in_use(database)) - {keys[0].id}:
+        while old := set(await _keys_in_use(database)) - {keys[0].id}:
             for table in ENCRYPTED:
                 while batch := await _rotate_batch(database, cipher, table, old, keys[0]):
                     number += batch
                     await asyncio.sleep(PAUSE_S)
-        kept = keys[:2] + tuple(key for key in keys[2:] if key.id in used)
-        replace_keys(path, kept, is_rotating=False)
+        replace_keys(path, keys[:2], is_rotating=False)  # no row uses the rest any more
     await database.tidy()
-    return Rotation(keys[0].id, number, tuple(key.id for key in keys if key not in kept))
+    return Rotation(keys[0].id, number, tuple(key.id for key in keys[2:]))
 
 
 async def _keys_in_use(database: Database) -> dict[str, int]:

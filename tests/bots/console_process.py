@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -32,8 +33,18 @@ def environment(**more: str) -> dict[str, str]:
 
 def start(*arguments: str, stdin=subprocess.PIPE, stdout=subprocess.PIPE) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [*COMMAND, *arguments], stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, env=environment()
+        [*COMMAND, *arguments],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        preexec_fn=heed_interrupts,
     )
+
+
+def heed_interrupts() -> None:
+    """A shell that starts the tests in the background has them, and all that they start, ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run(given: bytes, *arguments: str) -> tuple[int, str, str]:
@@ -91,6 +102,7 @@ def terminal(state: Path, *arguments: str) -> Iterator[Terminal]:
             DATABASE_URL=f"sqlite:///{state}/chat.db",
             DATABASE_KEY_FILE=str(state / "chat.keys"),
         ),
+        preexec_fn=heed_interrupts,
     )
     os.close(slave)
     try:
