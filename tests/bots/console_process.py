@@ -6,7 +6,6 @@ import fcntl
 import os
 import pty
 import select
-import signal
 import struct
 import subprocess
 import sys
@@ -33,18 +32,8 @@ def environment(**more: str) -> dict[str, str]:
 
 def start(*arguments: str, stdin=subprocess.PIPE, stdout=subprocess.PIPE) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [*COMMAND, *arguments],
-        stdin=stdin,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        env=environment(),
-        preexec_fn=heed_interrupts,
+        [*COMMAND, *arguments], stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, env=environment()
     )
-
-
-def heed_interrupts() -> None:
-    """A shell that starts the tests in the background has them, and all that they start, ignore SIGINT."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run(given: bytes, *arguments: str) -> tuple[int, str, str]:
@@ -102,7 +91,6 @@ def terminal(state: Path, *arguments: str) -> Iterator[Terminal]:
             DATABASE_URL=f"sqlite:///{state}/chat.db",
             DATABASE_KEY_FILE=str(state / "chat.keys"),
         ),
-        preexec_fn=heed_interrupts,
     )
     os.close(slave)
     try:

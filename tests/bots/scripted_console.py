@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import sys
 
 from bots import AnswerOptions
@@ -38,6 +39,8 @@ class NoModel(ScriptedEngine):
 
 
 if __name__ == "__main__":
+    # A shell that starts the tests in the background has them, and all that they start, ignore SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # In development mode asyncio reports slow callbacks, of which a loaded machine has some.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     kind = NoModel if "--no-model" in sys.argv else ScriptedEngine
