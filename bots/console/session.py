@@ -9,15 +9,17 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from bots.adapter import Adapter
 from bots.chatlog import ChatLog, DatabaseSettings
 from bots.commands import COMMANDS
+from bots.console.local import LOCAL_CHAT
 from bots.console.pipe import PipeAdapter
 from bots.console.state import logging_to, open_history, state_folder
 from bots.console.terminal import TerminalAdapter
-from bots.conversation import AnswerOptions
+from bots.conversation import AnswerOptions, Conversation
 from bots.dispatcher import Dispatcher
 from bots.errors import DatabaseError
 from engine.errors import EngineError
@@ -28,7 +30,6 @@ EXIT_NO_ENGINE = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
-MakeDispatcher = Callable[[Adapter], Dispatcher]
 EngineOpener = Callable[[], AbstractAsyncContextManager[TextEngine]]
 
 
@@ -54,40 +55,53 @@ def _fail(text: str) -> int:
 
 
 async def _talk(open_engine: EngineOpener, persona: str, options: AnswerOptions, database: DatabaseSettings) -> int:
-    async with _cancelled_by_sigterm(), _announced(open_engine) as engine:
-        if _is_interactive():
-            async with ChatLog.open(database) as log:
-                return await _talk_in_terminal(
-                    lambda adapter: _dispatcher(adapter, engine, log, persona, options), engine, persona
-                )
-        # Whoever pipes text in expects the same answers the next time: nothing is kept.
-        with tempfile.TemporaryDirectory(prefix="mynah-") as folder:
-            passing = DatabaseSettings(url=f"sqlite:///{folder}/chat.db", key_file=Path(folder, "keys"))
-            async with ChatLog.open(passing) as log:
-                return await _talk_through_pipes(lambda adapter: _dispatcher(adapter, engine, log, persona, options))
+    is_interactive = _is_interactive()
+    talk = _talk_in_terminal if is_interactive else _talk_through_pipes
+    opening = ChatLog.open(database) if is_interactive else _passing_log()
+    async with _cancelled_by_sigterm(), _announced(open_engine) as engine, opening as log:
+        return await talk(_Bot(engine, log, persona, options))
 
 
-def _dispatcher(adapter: Adapter, engine: TextEngine, log: ChatLog, persona: str, options: AnswerOptions) -> Dispatcher:
-    return Dispatcher(adapter, engine, log, persona=persona, options=options)
+@dataclass(frozen=True)
+class _Bot:
+    """Everything of the bot but the console."""
+
+    engine: TextEngine
+    log: ChatLog
+    persona: str
+    options: AnswerOptions
+
+    def dispatcher(self, adapter: Adapter) -> Dispatcher:
+        """What lets it talk through a console."""
+        return Dispatcher(adapter, self.engine, self.log, persona=self.persona, options=self.options)
 
 
-async def _talk_in_terminal(make_dispatcher: MakeDispatcher, engine: TextEngine, persona: str) -> int:
+@contextlib.asynccontextmanager
+async def _passing_log() -> AsyncIterator[ChatLog]:
+    """A log that is kept no longer than it is open: whoever pipes text in expects the same answers the next time."""
+    with tempfile.TemporaryDirectory(prefix="mynah-") as folder:
+        settings = DatabaseSettings(url=f"sqlite:///{folder}/chat.db", key_file=Path(folder, "keys"))
+        async with ChatLog.open(settings) as log:
+            yield log
+
+
+async def _talk_in_terminal(bot: _Bot) -> int:
     folder = state_folder(os.environ, Path.home())
-    greeting, history = _greeting(engine, persona), open_history(folder)
+    greeting, history = await _greeting(bot), open_history(folder)
     with logging_to(folder):
         async with TerminalAdapter(greeting=greeting, commands=COMMANDS, history=history) as terminal:
-            await make_dispatcher(terminal).run()
+            await bot.dispatcher(terminal).run()
     return 0
 
 
-async def _talk_through_pipes(make_dispatcher: MakeDispatcher) -> int:
+async def _talk_through_pipes(bot: _Bot) -> int:
     # Python leaves a standard stream that was closed by the caller as None; its number may be taken by now.
     stdin, stdout, stderr = (
         os.open(os.devnull, os.O_RDWR) if stream is None else stream.fileno()
         for stream in (sys.stdin, sys.stdout, sys.stderr)
     )
     async with PipeAdapter(stdin=stdin, stdout=stdout, stderr=stderr, is_live=os.isatty(stdout)) as pipe:
-        dispatcher = make_dispatcher(pipe)
+        dispatcher = bot.dispatcher(pipe)
         await dispatcher.run()
     return EXIT_REPLY_FAILED if dispatcher.num_failed_replies else 0
 
@@ -131,9 +145,13 @@ def _is_interactive() -> bool:
     return all(end is not None and end.isatty() for end in ends) and os.environ.get("TERM") != "dumb"
 
 
-def _greeting(engine: TextEngine, persona: str) -> str:
-    return (
-        f"Mynah, talking with {engine.version}\n"
-        f"Persona: {persona or 'none'}\n"
-        "Type a message and press Enter. Ctrl-C stops a reply, Ctrl-D quits, /help lists the commands."
-    )
+async def _greeting(bot: _Bot) -> str:
+    persona = await Conversation(LOCAL_CHAT, bot.log, is_private=True, persona=bot.persona).persona()
+    has_talked = await bot.log.history(LOCAL_CHAT, limit_turns=1)
+    lines = [
+        f"Mynah, talking with {bot.engine.version}",
+        f"Persona: {persona or 'none'}",
+        *(["I remember what we said the last time; /reset forgets it."] if has_talked else []),
+        "Type a message and press Enter. Ctrl-C stops a reply, Ctrl-D quits, /help lists the commands.",
+    ]
+    return "\n".join(lines)

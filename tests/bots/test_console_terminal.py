@@ -136,3 +136,21 @@ def test_signals_from_outside_end_cleanly_or_count_as_ctrl_c(terminal, number, c
         terminal.type(CTRL_D)
     assert terminal.wait() == code
     assert "Traceback" not in terminal.screen.text
+
+
+def test_a_conversation_goes_on_the_next_time_until_it_is_reset(tmp_path):
+    for first_words in ("/help lists", "I remember"):
+        with console_process.terminal(tmp_path) as terminal:
+            terminal.until(first_words)
+            terminal.until("\n>")
+            terminal.type("recall\r")
+            text = terminal.until("recall\n\n>" if first_words == "/help lists" else "recall | ")
+            assert ("I remember" in text) is (first_words == "I remember")
+            terminal.until("\n>")
+            if first_words == "I remember":
+                terminal.type("/reset\r")
+                terminal.until("forgotten")
+            terminal.type(CTRL_D)
+            assert terminal.wait() == 0
+    with console_process.terminal(tmp_path) as terminal:
+        assert "I remember" not in terminal.until("/help lists")
