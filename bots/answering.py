@@ -147,13 +147,11 @@ class Answering:
             written = await self._write(answer_id, reply)
         except EngineError as exc:
             logger.info("no answer in %s: %s", self._chat.key, exc)
-            await reply.finish()
-            await self._log.end_answer(answer_id, AnswerState.FAILED)
+            await self._end_short(answer_id, reply, AnswerState.FAILED)
             await self._say(explain(exc))
             return False
         if written is None:
-            await reply.finish()
-            await self._log.end_answer(answer_id, AnswerState.STOPPED)
+            await self._end_short(answer_id, reply, AnswerState.STOPPED)
             return True
         prompt, completion = written
         return await self._end(answer_id, reply, prompt, completion)
@@ -190,8 +188,7 @@ class Answering:
         is_stopped = completion.finish_reason is FinishReason.CANCELLED
         reply.replace(prompt.shown(completion.text))
         if not reply.text:
-            await reply.finish()
-            await self._log.end_answer(answer_id, AnswerState.STOPPED if is_stopped else AnswerState.FAILED)
+            await self._end_short(answer_id, reply, AnswerState.STOPPED if is_stopped else AnswerState.FAILED)
             if not is_stopped:
                 await self._say("I have no answer to that. Please put it in other words.")
             return is_stopped
@@ -214,9 +211,17 @@ class Answering:
             await self._say(remark)
         return True
 
+    async def _end_short(self, answer_id: int, reply: ReplyStream, state: AnswerState) -> None:
+        """Leave what there is of an answer that was not finished; an earlier one that it was to replace stays."""
+        if not reply.text and self._posts:
+            reply.cancel()
+            state = AnswerState.FAILED  # which lets the log go back to the earlier one
+        await reply.finish()
+        await self._log.end_answer(answer_id, state)
+
     async def _show_queue(self, generation: Generation, reply: ReplyStream) -> None:
         """Tell the place in the queue, if the chat has a place to tell it, until the answer begins."""
-        if not self._outlet.caps(self._chat).can_show_queue:
+        if not self._outlet.caps(self._chat).can_show_queue or self._posts:  # an earlier answer stands there
             return
         while (position := generation.position) > 0:
             reply.hint(f"Waiting for my turn: number {position} in the queue.")

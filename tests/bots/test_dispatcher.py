@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -549,6 +550,19 @@ async def test_every_answer_has_buttons_and_those_who_asked_may_press_them(chat_
         await stage.answered(2)
         assert stage.asked() == ["[A] question", "Good", "[A] go on"]
         assert [post.text for post in stage.adapter.standing()] == ["Good", "Next"]
+
+
+@pytest.mark.parametrize("script", [[Refusal(QueueFullError(9, 9))], [EngineError("broken")], [" "]])
+async def test_a_retry_that_fails_leaves_the_answer_that_was_there(chat_log, script):
+    async with serving(chat_log, ["First"], script, ["Next"], caps=replace(EDITS, can_show_queue=True)) as stage:
+        stage.say("question")
+        await stage.answered(1)
+        stage.adapter.press(stage.adapter.posted[0], Button.RETRY)
+        await until(lambda: stage.adapter.texts("notice"))
+        assert [post.text for post in stage.adapter.standing()] == ["First"]
+        stage.say("go on")
+        await stage.answered(2)
+        assert stage.asked() == ["question", "First", "go on"]
 
 
 async def test_the_stop_button_stops(chat_log):
