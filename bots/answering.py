@@ -6,8 +6,9 @@ Decides what people are told when it fails. Knows nothing of which question come
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bots.attachments import read_attachments
 from bots.chatlog import AnswerState, ChatLog
 from bots.companion import companion
 from bots.conversation import Conversation, Prompt, Question
@@ -80,8 +81,18 @@ class Answering:
         self._is_stopped = self._is_stale = False
         self._generation: Generation | None = None
         self._last = questions[-1]
-        self.questions = list(questions)
-        self.has_begun = False
+        self._questions = list(questions)
+        self._is_open = True
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What is answered, as one."""
+        return tuple(self._questions)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the answer has not begun yet, so that what is asked may still change."""
+        return self._is_open
 
     def stop(self) -> None:
         """End the answer as it stands."""
@@ -89,11 +100,13 @@ class Answering:
         if self._generation is not None:
             self._generation.cancel()
 
-    def ask_again(self) -> None:
-        """`questions` have changed: begin anew with what they are now; only before the answer has begun."""
-        self._is_stale = True
-        if self._generation is not None:
-            self._generation.cancel()
+    def ask(self, questions: Sequence[Question]) -> None:
+        """Answer these instead, while `is_open`; without any, there will be no answer."""
+        if self._is_open and tuple(questions) != self.questions:
+            self._questions = list(questions)
+            self._is_stale = True
+            if self._generation is not None:
+                self._generation.cancel()
 
     async def run(self, answer_id: int | None = None) -> bool:
         """See the answer through; `answer_id` is its row in the log if an earlier run has begun it.
@@ -102,7 +115,7 @@ class Answering:
             Whether people got what they asked for, or took it back, or went away.
         """
         if answer_id is None:
-            answer_id = await self._log.begin_answer(self._chat, [question.row_id for question in self.questions])
+            answer_id = await self._log.begin_answer(self._chat, self._row_ids)
         return await self._see_through(answer_id, self._answer)
 
     async def deliver(self, answer_id: int, text: str) -> bool:
@@ -156,30 +169,50 @@ class Answering:
         prompt, completion = written
         return await self._end(answer_id, reply, prompt, completion)
 
+    @property
+    def _row_ids(self) -> list[int]:
+        return [question.row_id for question in self._questions]
+
     async def _write(self, answer_id: int, reply: ReplyStream) -> tuple[Prompt, Completion] | None:
-        """Have the engine write, anew as long as the question changes; None once there is none left."""
-        while self.questions:
-            self._is_stale = False
-            prompt = await self._conversation.prompt(self.questions)
-            self._generation = generation = await self._engine.submit(prompt.request)
-            if self._is_stopped or self._is_stale:
-                generation.cancel()
-            try:
-                await self._read(generation, prompt, reply)
-                if not self._is_stale or self.has_begun:
-                    return prompt, await generation.result()
-            finally:
-                generation.cancel()  # does nothing to an answer that has ended
-            await self._log.join_answer(answer_id, [question.row_id for question in self.questions])
-        return None
+        """Have the engine write, anew as long as the question changes; None if there is nothing to answer."""
+        try:
+            while self._questions and not self._is_stopped:
+                if self._is_stale:
+                    await self._log.join_answer(answer_id, self._row_ids)
+                self._is_stale = False
+                prompt = await self._conversation.prompt(await self._with_attachments())
+                if self._is_stale or self._is_stopped:
+                    continue
+                self._generation = generation = await self._engine.submit(prompt.request)
+                try:
+                    await self._read(generation, prompt, reply)
+                    if not self._is_stale:
+                        return prompt, await generation.result()
+                finally:
+                    generation.cancel()  # does nothing to an answer that has ended
+            return None
+        finally:
+            self._is_open = False
+
+    async def _with_attachments(self) -> list[Question]:
+        """The questions, with what the files among them say; what was read is kept."""
+        questions = []
+        for question in self.questions:
+            segments = await read_attachments(self._outlet.adapter, question.segments)
+            if segments != question.segments:
+                await self._log.set_content(question.row_id, segments)
+            questions.append(replace(question, segments=segments))
+        return questions
 
     async def _read(self, generation: Generation, prompt: Prompt, reply: ReplyStream) -> None:
+        if self._is_stopped or self._is_stale:  # while the engine took the question
+            generation.cancel()
         answer = ""
         async with companion(self._show_queue(generation, reply)):
             async for piece in generation:
-                if self._is_stale and not self.has_begun:
+                if self._is_stale:
                     return
-                self.has_begun = True
+                self._is_open = False
                 answer += piece
                 reply.replace(prompt.shown(answer, is_whole=False))
 

@@ -11,11 +11,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from bots.answering import Answering, Services
-from bots.attachments import read_attachments
 from bots.chatlog import LoggedAnswer, LoggedMessage, LoggedPost, QuestionState, Unfinished
 from bots.commands import Invocation, run_command
 from bots.conversation import Conversation, Question, written
-from bots.message import Message, Segment
+from bots.message import Message, Quote, Segment
 from bots.posts import Post
 
 logger = logging.getLogger(__name__)
@@ -74,6 +73,7 @@ class ChatLine:
         self._waiting: deque[Job] = deque()
         self._answering: Answering | None = None
         self._asked: list[Asked] = []
+        self._is_gathering = self._is_stopped = False
         self.num_failed = 0
         self.task: asyncio.Task[None] | None = None
 
@@ -99,12 +99,8 @@ class ChatLine:
     def change(self, row_id: int, segments: tuple[Segment, ...]) -> None:
         """A message was edited: its answer changes with it, unless that has begun."""
         self._waiting = deque(_changed(job, row_id, segments) for job in self._waiting)
-        answering = self._answering
-        if answering is not None and not answering.has_begun:
-            questions = [_with(question, row_id, segments) for question in answering.questions]
-            if questions != answering.questions:
-                answering.questions[:] = questions
-                answering.ask_again()
+        if self._answering is not None:
+            self._answering.ask([_with(question, row_id, segments) for question in self._answering.questions])
 
     def drop(self, row_ids: Collection[int]) -> list[Message]:
         """Messages were deleted: their answers do not come, or end where they are.
@@ -116,18 +112,19 @@ class ChatLine:
         self._waiting = deque(job for job in self._waiting if job not in dropped)
         answering = self._answering
         if answering is not None and any(question.row_id in row_ids for question in answering.questions):
-            if answering.has_begun:
-                answering.stop()
+            if answering.is_open:
+                answering.ask([question for question in answering.questions if question.row_id not in row_ids])
             else:
-                answering.questions[:] = [q for q in answering.questions if q.row_id not in row_ids]
-                answering.ask_again()
+                answering.stop()
         return [asked.message for asked in dropped]
 
     def stop(self) -> bool:
-        """End the answer under way as it stands; False if there is none."""
-        if self._answering is None:
+        """End the answer under way as it stands, or the one that is about to begin; False if there is none."""
+        if self._answering is not None:
+            self._answering.stop()
+        elif not self._is_gathering:
             return False
-        self._answering.stop()
+        self._is_stopped = True
         return True
 
     def clear(self) -> None:
@@ -144,13 +141,12 @@ class ChatLine:
 
     def _join(self, asked: Asked) -> bool:
         answering = self._answering
-        if not self._gather_s or answering is None or answering.has_begun or self._waiting or not self._asked:
+        if not self._gather_s or answering is None or not answering.is_open or self._waiting or not self._asked:
             return False
         if self._asked[-1].author_id != asked.author_id:
             return False
         self._asked.append(asked)
-        answering.questions.append(asked.question)
-        answering.ask_again()
+        answering.ask([*answering.questions, asked.question])
         return True
 
     # Serving them.
@@ -202,14 +198,18 @@ class ChatLine:
     async def _gather(self) -> None:
         """Wait until the person whose turn it is has stopped typing messages."""
         outlet = self._services.outlet
-        while mine := self._next_asked():
-            quiet_at_s = mine[-1].arrived_s + self._gather_s
-            latest_s = mine[0].arrived_s + MAX_GATHER_FACTOR * self._gather_s
-            wait_s = min(quiet_at_s, latest_s) - outlet.clock()
-            if wait_s <= 0:
-                return
-            await outlet.typing(self.conversation.chat)
-            await outlet.sleep(wait_s)
+        self._is_gathering, self._is_stopped = True, False
+        try:
+            while (mine := self._next_asked()) and not self._is_stopped:
+                quiet_at_s = mine[-1].arrived_s + self._gather_s
+                latest_s = mine[0].arrived_s + MAX_GATHER_FACTOR * self._gather_s
+                wait_s = min(quiet_at_s, latest_s) - outlet.clock()
+                if wait_s <= 0:
+                    return
+                await outlet.typing(self.conversation.chat)
+                await outlet.sleep(wait_s)
+        finally:
+            self._is_gathering = False
 
     def _next_asked(self) -> list[Asked]:
         """All that the author of the next question has said, up to that one's next command."""
@@ -233,9 +233,10 @@ class ChatLine:
             return
         self._asked = asked
         try:
-            questions = [await self._with_attachments(each.question) for each in asked]
-            if any(question.segments or question.quote for question in questions):
-                await self._answer(questions)
+            if self._is_stopped:
+                await self._services.log.set_state([each.question.row_id for each in asked], QuestionState.CANCELLED)
+            elif any(each.question.segments or each.question.quote for each in asked):
+                await self._answer([each.question for each in asked])
             else:
                 await self._ask_back(asked)
         finally:
@@ -250,13 +251,6 @@ class ChatLine:
         await self._services.outlet.notice(
             message.chat, "Yes? Tell me what you would like to know.", reply_to=message.id
         )
-
-    async def _with_attachments(self, question: Question) -> Question:
-        segments = await read_attachments(self._services.outlet.adapter, question.segments)
-        if segments == question.segments:
-            return question
-        await self._services.log.set_content(question.row_id, segments)
-        return replace(question, segments=segments)
 
     async def _answer_again(self, answer: LoggedAnswer) -> None:
         questions = self._questions(answer.questions)
@@ -284,6 +278,7 @@ class ChatLine:
             self._answering = None
 
     def _questions(self, logged: Sequence[LoggedMessage]) -> list[Question]:
+        quotes = {m.platform_id: Quote(m.platform_id, m.author, m.segments) for m in logged if m.platform_id}
         return [
             Question(
                 message.row_id,
@@ -291,6 +286,7 @@ class ChatLine:
                 message.author,
                 message.segments,
                 reply_to=message.reply_to,
+                quote=quotes.get(message.reply_to) if message.reply_to else None,
                 wants_reply=not self.conversation.is_private,
             )
             for message in logged

@@ -11,7 +11,7 @@ from recording_adapter import ANN, BOB, CHAT, OTHER_CHAT, RecordingAdapter
 from bots import Addressed, Attachment, Button, Caps, ChatRef, Dispatcher, Mention, RateLimitedError, ServingRules, Text
 from bots.chatline import MAX_WAITING
 from bots.chatlog import ChatLog
-from bots.message import ChatMoved, Quote, Reacted
+from bots.message import ChatMoved, MessageEdited, Quote, Reacted
 from bots.testing import InQueue, Refusal, ScriptedEngine
 from engine.errors import EngineClosedError, EngineError, PromptTooLongError, QueueFullError
 from engine.generation import Completion, FinishReason, Generation
@@ -461,6 +461,89 @@ async def test_what_follows_before_the_answer_has_begun_becomes_part_of_the_ques
         assert stage.asked() == ["Hello\nand how are you?"]
         assert stage.adapter.texts("send") == ["both"]
         assert stage.engine.num_running == 0
+
+
+async def test_what_comes_while_people_are_told_of_a_failure_is_a_question_of_its_own(chat_log):
+    async with serving(chat_log, [Refusal(QueueFullError(9, 9))], ["fine"], rules=GATHERING) as stage:
+        stage.say("first")
+        await stage.all_taken()
+        stage.adapter.faults["notice"].append(RateLimitedError(5.0))
+        await stage.time.advance(1.0)
+        await until(lambda: not stage.adapter.faults["notice"])
+        stage.say("second")
+        await stage.all_taken()
+        await stage.time.advance(5.0)
+        await stage.answered(3)
+        await stage.time.advance(1.0)
+        await stage.answered(4)
+        assert stage.asked() == ["second"]
+        assert stage.adapter.texts("send") == ["fine"]
+
+
+async def test_stop_while_more_is_waited_for_leaves_the_question_unanswered(chat_log):
+    async with serving(chat_log, rules=GATHERING) as stage:
+        stage.say("never mind")
+        await stage.all_taken()
+        stage.say("/stop")
+        await stage.answered(2)
+        await stage.time.advance(1.0)
+        await stage.answered(3)
+        assert stage.engine.requests == []
+        stage.say("but this")
+        await stage.all_taken()
+        await stage.time.advance(1.0)
+        await stage.answered(5)
+        assert stage.asked() == ["but this"]
+    assert await is_done(chat_log)
+
+
+@pytest.mark.parametrize("act", ["delete", "edit", "stop"])
+async def test_what_happens_while_a_file_is_fetched_is_not_lost(chat_log, act):
+    class SlowFiles(RecordingAdapter):
+        async def read(self, attachment, limit_bytes):
+            reading.set()
+            await gate.wait()
+            return b"the words"
+
+    reading, gate = asyncio.Event(), asyncio.Event()
+    attachment = Attachment("a.txt", "text/plain", 9, "a")
+    async with serving(chat_log, ["answer"], adapter=SlowFiles()) as stage:
+        message = stage.say("", segments=(Text("first"), attachment))
+        await reading.wait()
+        match act:
+            case "delete":
+                stage.adapter.delete_message(message)
+            case "edit":
+                stage.adapter.happen(MessageEdited(CHAT, message.id, (Text("second"), attachment), datetime.now(UTC)))
+            case "stop":
+                stage.say("/stop")
+        await stage.all_taken()
+        gate.set()
+        await until(lambda: message in stage.adapter.settled_messages)
+        expected = [["second\n(file: a.txt)\nthe words\n"]] if act == "edit" else []
+        assert [stage.asked(number) for number in range(len(stage.engine.requests))] == expected
+
+
+async def test_a_file_that_comes_while_the_question_waits_is_read_too(chat_log):
+    script = [InQueue(2), asyncio.Event().wait]
+    async with serving(chat_log, script, ["both"], rules=GATHERING) as stage:
+        stage.adapter.files = {"a": b"the words"}
+        stage.say("Read this")
+        await stage.all_taken()
+        await stage.time.advance(1.0)
+        await until(lambda: stage.engine.requests)
+        stage.say("", segments=(Attachment("a.txt", "text/plain", 9, "a"),))
+        await stage.answered(3)
+        assert "the words" in stage.asked()[0]
+
+
+async def test_a_retry_still_knows_what_was_replied_to(chat_log):
+    async with serving(chat_log, ["True"], ["Still true"], caps=EDITS) as stage:
+        quote = Quote("99", BOB, (Text("The earth is flat"),))
+        stage.say("Is that so?", addressed=MENTIONED, quote=quote)
+        stage.say("/retry", addressed=MENTIONED)
+        await stage.adapter.until_shown("edit", "Still true")
+        assert stage.asked(0) == stage.asked(1) == ["[A] The earth is flat\n[B] Is that so?"]
 
 
 async def test_two_people_in_a_group_get_an_answer_each(chat_log):
