@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from bots.message import Attachment, Button, ChatRef, Event, Message, MessageId, User
+from bots.message import Attachment, Button, ButtonPressed, ChatRef, Event, Message, MessageId, User
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,13 @@ class Adapter(Protocol):
 
     async def is_moderator(self, chat: ChatRef, user: User) -> bool:
         """Whether `user` may change what the bot does in `chat`; in a private chat everyone may."""
+        ...
+
+    async def tell(self, press: ButtonPressed, text: str) -> None:
+        """Let the person who pressed a button, and nobody else, know what came of it; an empty text says nothing.
+
+        Called once for each press, soon. Late or not, it never fails: the person may have gone.
+        """
         ...
 
     async def typing(self, chat: ChatRef) -> None:

@@ -127,6 +127,13 @@ class ChatLine:
         self._is_stopped = True
         return True
 
+    def retry_later(self, answer: LoggedAnswer) -> bool:
+        """Let an answer wait to be given anew; False if it does already."""
+        waits = any(isinstance(job, LoggedAnswer) and job.turn == answer.turn for job in self._waiting)
+        if not waits:
+            self._waiting.append(answer)
+        return not waits
+
     def clear(self) -> None:
         """Let nothing wait any more."""
         self._waiting.clear()

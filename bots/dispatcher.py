@@ -37,6 +37,9 @@ from engine.generation import TextEngine
 
 logger = logging.getLogger(__name__)
 
+NOT_YOURS = "Only those who asked, and those who look after this chat, can do that."
+FORGOTTEN = "I do not remember that answer any more."
+
 
 @dataclass(frozen=True)
 class ServingRules:
@@ -213,20 +216,39 @@ class Dispatcher:
     # Buttons.
 
     async def _press(self, event: ButtonPressed) -> None:
+        try:
+            await self._adapter.tell(event, await self._do_as_pressed(event))
+        except Exception:
+            # The outermost loop of a press: one that fails must not take the others with it.
+            logger.exception("a press in %s failed", event.chat.key)
+
+    async def _do_as_pressed(self, event: ButtonPressed) -> str:
+        """Returns what to tell the person, if that is not to be seen anyway."""
         match event.button:
             case Button.GOOD | Button.BAD:
                 score = 1 if event.button is Button.GOOD else -1
-                await self._log.give_feedback(event.chat, event.id, event.user.id, score, FeedbackSource.BUTTON)
+                is_ours = await self._log.give_feedback(
+                    event.chat, event.id, event.user.id, score, FeedbackSource.BUTTON
+                )
+                return "Thank you, I have noted it." if is_ours else FORGOTTEN
             case Button.STOP:
                 line = self._lines.get(event.chat)
-                if line is not None and await self._may_direct(event, line.asker_ids):
-                    line.stop()
+                if line is None or not line.asker_ids:
+                    return "There is nothing to stop any more."
+                if not await self._may_direct(event, line.asker_ids):
+                    return NOT_YOURS
+                line.stop()
             case Button.RETRY:
                 answer = await self._log.answer_at(event.chat, event.id)
-                if answer is None or not answer.question_ids or answer.is_under_way:
-                    return
-                if await self._may_direct(event, {question.author.id for question in answer.questions}):
-                    self._add(answer, self._line(event.chat, is_private=answer.is_private))
+                if answer is None or not answer.question_ids:
+                    return FORGOTTEN
+                if not await self._may_direct(event, {question.author.id for question in answer.questions}):
+                    return NOT_YOURS
+                line = self._line(event.chat, is_private=answer.is_private)
+                if answer.is_under_way or not line.retry_later(answer):
+                    return "I am at it already."
+                self._run(line)
+        return ""
 
     async def _may_direct(self, event: ButtonPressed, asker_ids: Collection[str]) -> bool:
         return event.user.id in asker_ids or await self._adapter.is_moderator(event.chat, event.user)
@@ -246,6 +268,9 @@ class Dispatcher:
 
     def _add(self, job: Job, line: ChatLine) -> None:
         line.add(job)
+        self._run(line)
+
+    def _run(self, line: ChatLine) -> None:
         if line.task is None:
             line.task = self._group.create_task(self._serve(line))
 

@@ -190,13 +190,19 @@ class Button(StrEnum):
 
 @dataclass(frozen=True)
 class ButtonPressed:
-    """A person pressed a button below a message of the bot; the platform was told that it arrived."""
+    """A person pressed a button below a message of the bot, and wants to know what comes of it.
+
+    Attributes:
+        id: The message.
+        press_id: What `Adapter.tell` finds the press by.
+    """
 
     chat: ChatRef
     id: MessageId
     button: Button
     user: User
     time: datetime
+    press_id: str = ""
 
 
 @dataclass(frozen=True)

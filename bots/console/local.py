@@ -2,21 +2,26 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from uuid import uuid4
 
 from bots.adapter import Pace
 from bots.errors import MessageGoneError, UnsupportedError
-from bots.message import Addressed, Attachment, Button, ChatRef, Message, MessageId, Text, User
+from bots.message import Addressed, Attachment, Button, ButtonPressed, ChatRef, Message, MessageId, Text, User
 
 LOCAL_CHAT = ChatRef("console", "local", "console")
 LOCAL_USER = User("console", "local", "you")
 
 
-def local_message(number: int, text: str) -> Message:
-    """Make a message of what was typed; `number` counts them."""
+def new_id() -> MessageId:
+    """An id that no message had before: the log keeps them from one run to the next."""
+    return MessageId(uuid4().hex)
+
+
+def local_message(text: str) -> Message:
+    """Make a message of what was typed."""
     now = datetime.now(UTC)
     return Message(
-        # The log keeps them from one run to the next: two runs must not use the same id.
-        id=MessageId(f"{now.timestamp():.6f}-{number}"),
+        id=new_id(),
         chat=LOCAL_CHAT,
         author=LOCAL_USER,
         segments=(Text(text),),
@@ -51,6 +56,9 @@ class LocalAccount:
     async def read(self, attachment: Attachment, limit_bytes: int) -> bytes:  # noqa: ARG002
         """Nothing is ever attached to what is typed."""
         raise UnsupportedError("a console takes no files")
+
+    async def tell(self, press: ButtonPressed, text: str) -> None:
+        """A console has no buttons."""
 
     async def typing(self, chat: ChatRef) -> None:
         """A console shows the reply itself as it grows."""

@@ -9,7 +9,7 @@ from typing import Self
 
 from bots.adapter import Caps
 from bots.console.descriptor import Descriptor
-from bots.console.local import LocalAccount, local_message
+from bots.console.local import LocalAccount, local_message, new_id
 from bots.console.printable import printable
 from bots.errors import AdapterClosedError
 from bots.message import Button, ChatRef, Message, MessageId
@@ -27,7 +27,6 @@ class PipeAdapter(LocalAccount):
         self._stdin, self._stdout, self._stderr = Descriptor(stdin), Descriptor(stdout), Descriptor(stderr)
         self._caps = Caps(draft_interval_s=0.0 if is_live else None)
         self._shown = ""
-        self._num_sent = 0
         self._go_on = Event()
         self._is_closed = False
 
@@ -49,14 +48,12 @@ class PipeAdapter(LocalAccount):
 
     async def events(self) -> AsyncIterator[Message]:
         """Yield one message per line that is not blank. What is not UTF-8 becomes U+FFFD."""
-        number = 0
         async for line in self._lines():
             text = line.decode("utf-8", errors="replace").strip()
             if not text:
                 continue
-            number += 1
             self._go_on.clear()
-            yield local_message(number, text)
+            yield local_message(text)
             await self._go_on.wait()
             if self._is_closed:
                 return
@@ -101,8 +98,7 @@ class PipeAdapter(LocalAccount):
         news = self._news(printable(text).rstrip("\n"))
         self._shown = ""
         await self._put(news + "\n")
-        self._num_sent += 1
-        return MessageId(f"reply-{self._num_sent}")
+        return new_id()
 
     async def notice(self, chat: ChatRef, text: str, *, reply_to: MessageId | None = None) -> None:  # noqa: ARG002
         """Write to the error output, below a reply that is under way."""

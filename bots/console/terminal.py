@@ -22,7 +22,7 @@ from prompt_toolkit.styles import Style
 
 from bots.adapter import Caps
 from bots.commands import Command
-from bots.console.local import LocalAccount, local_message
+from bots.console.local import LocalAccount, local_message, new_id
 from bots.console.printable import printable
 from bots.console.rows import GrowingText, rows
 from bots.errors import AdapterClosedError
@@ -67,7 +67,6 @@ class TerminalAdapter(LocalAccount):
         self._unsettled: list[Message] = []
         self._echoed: Message | None = None
         self._kept_input = ""
-        self._num_messages = self._num_sent = 0
         self._session: PromptSession[str] = PromptSession(
             message=self._prompt,
             style=_STYLE,
@@ -105,8 +104,7 @@ class TerminalAdapter(LocalAccount):
             except EOFError:
                 return
             if text := line.strip():
-                self._num_messages += 1
-                message = local_message(self._num_messages, text)
+                message = local_message(text)
                 self._unsettled.append(message)
                 self._echo_next()
                 yield message
@@ -140,8 +138,7 @@ class TerminalAdapter(LocalAccount):
         self._is_replying = True
         self._grow(text)
         self._end_reply()
-        self._num_sent += 1
-        return MessageId(f"reply-{self._num_sent}")
+        return new_id()
 
     async def notice(self, chat: ChatRef, text: str, *, reply_to: MessageId | None = None) -> None:  # noqa: ARG002
         """Print an aside; one that comes in the middle of a reply is printed after it."""

@@ -40,7 +40,7 @@ from bots.errors import (
     MessageTooLongError,
     UnreachableError,
 )
-from bots.message import Attachment, Button, ChatRef, Event, Message, MessageId, User
+from bots.message import Attachment, Button, ButtonPressed, ChatRef, Event, Message, MessageId, User
 
 logger = logging.getLogger(__name__)
 
@@ -205,6 +205,16 @@ class DiscordAdapter:
     async def is_moderator(self, chat: ChatRef, user: User) -> bool:
         """Whether `user` may delete messages in the channel or manage the server."""
         return await self._moderators.is_one(_place(chat), int(user.id))
+
+    async def tell(self, press: ButtonPressed, text: str) -> None:
+        """Show `text` to the person alone; the press itself was acknowledged when it came."""
+        interaction = self._intake.press(press.press_id)
+        if interaction is None or not text:
+            return
+        try:
+            await self._calls.make(lambda: interaction.followup.send(text, ephemeral=True, allowed_mentions=NOBODY))
+        except BotError as exc:
+            logger.info("a person was not told what came of a press: %s", exc)
 
     # What goes out.
 

@@ -34,6 +34,9 @@ from bots.discord.reactions import Reactions
 from bots.discord.slash import is_for_everyone, suggestions, typed
 from bots.message import ButtonPressed, ChatRef, MessageId, Reacted, User
 
+MAX_PRESSES = 1000
+"""Presses that may wait for what comes of them."""
+
 
 class Intake:
     """Listens to one connection.
@@ -56,6 +59,7 @@ class Intake:
         self._live, self._moderators, self._commands = live, moderators, commands
         self._reactions = Reactions()
         self._our_deletions: dict[int, None] = {}
+        self._presses: dict[str, AnyInteraction] = {}
         self.ready = asyncio.Event()
 
     def expect_deletion(self, id: MessageId) -> None:
@@ -123,8 +127,14 @@ class Intake:
         if button is not None and message is not None:
             chat = chat_of(self._viewer, interaction.channel, interaction.channel_id or message.channel.id)
             id, user = MessageId(str(message.id)), user_of(interaction.user)
-            self._inbox.put(ButtonPressed(chat, id, button, user, interaction.created_at))
+            press_id = str(interaction.id)
+            remember(self._presses, press_id, interaction, limit=MAX_PRESSES)
+            self._inbox.put(ButtonPressed(chat, id, button, user, interaction.created_at, press_id))
             await acknowledge(interaction)
+
+    def press(self, press_id: str) -> AnyInteraction | None:
+        """A press that nobody was told about yet; only once."""
+        return self._presses.pop(press_id, None)
 
     def _chat(self, guild_id: int | None, channel_id: int) -> ChatRef:
         return chat_of(self._viewer, self._connection.place(guild_id, channel_id), channel_id)

@@ -35,7 +35,7 @@ from bots.errors import (
     UnreachableError,
     UnsupportedError,
 )
-from bots.message import Attachment, Button, ChatMoved, ChatRef, Event, Message, MessageId, User
+from bots.message import Attachment, Button, ButtonPressed, ChatMoved, ChatRef, Event, Message, MessageId, User
 from bots.telegram.buttons import keyboard
 from bots.telegram.connection import hidden_in_log, is_token, make_bot
 from bots.telegram.download import download
@@ -103,7 +103,7 @@ class TelegramAdapter:
         self._bot: Bot
         self._me: TelegramUser
         self._inbox: Inbox
-        self._presses: asyncio.Queue[str] = asyncio.Queue(MAX_PRESSES)
+        self._strange_presses: asyncio.Queue[str] = asyncio.Queue(MAX_PRESSES)
         self._moved: dict[int, int] = {}
         self._without_drafts: dict[str, None] = {}
         self._draft_ids: dict[ChatRef, int] = {}
@@ -126,7 +126,7 @@ class TelegramAdapter:
             except TelegramError as exc:
                 raise _refused_start(exc) from exc
             await self._show_menu()
-            await stack.enter_async_context(companion(self._acknowledge_presses()))
+            await stack.enter_async_context(companion(self._answer_strange_presses()))
             self._stack = stack.pop_all()
         self._is_closed = False
         return self
@@ -208,12 +208,12 @@ class TelegramAdapter:
                 yield event
 
     def _event_of(self, update: Update) -> Event | None:
-        if update.callback_query is not None:
-            with suppress(asyncio.QueueFull):
-                self._presses.put_nowait(update.callback_query.id)
         event = event_of(update, self._me, thread_of=self._thread_of, now=datetime.now(UTC))
         if isinstance(event, ChatMoved):
             return event if self._note_move(int(event.old.chat), int(event.new.chat)) else None
+        if update.callback_query is not None and event is None:  # a button that is none of ours
+            with suppress(asyncio.QueueFull):
+                self._strange_presses.put_nowait(update.callback_query.id)
         return event
 
     def _thread_of(self, chat_id: int, message_id: int) -> int | None:
@@ -225,14 +225,21 @@ class TelegramAdapter:
         remember(self._moved, old, new)
         return is_new
 
-    async def _acknowledge_presses(self) -> None:
-        """Tell Telegram that a press arrived, or the button would seem stuck."""
+    async def _answer_strange_presses(self) -> None:
         while True:
-            query_id = await self._presses.get()
-            try:
-                await self._bot.answer_callback_query(query_id)
-            except TelegramError as exc:
-                logger.debug("a press was not acknowledged: %s", exc)
+            await self._answer_press(await self._strange_presses.get(), "")
+
+    async def _answer_press(self, press_id: str, text: str) -> None:
+        """Tell Telegram that a press arrived, or the button would seem stuck."""
+        try:
+            await self._bot.answer_callback_query(press_id, text or None)
+        except TelegramError as exc:
+            logger.debug("a press was not acknowledged: %s", exc)
+
+    async def tell(self, press: ButtonPressed, text: str) -> None:
+        """Show `text` for a moment at the top of the chat."""
+        if not self._is_closed:
+            await self._answer_press(press.press_id, text)
 
     async def settled(self, message: Message) -> None:
         """Begin a new draft next time: one that is left over fades away by itself within 30 s."""

@@ -204,7 +204,8 @@ def _pressed(query: CallbackQuery, me: TelegramUser, thread_of: ThreadOf, now: d
         place = _place(message, me)
     else:  # too old for Telegram to show it
         place = chat_ref(me, message.chat.id, thread_of(message.chat.id, message.message_id))
-    return ButtonPressed(place, MessageId(str(message.message_id)), button, user_of(query.from_user), now)
+    id, user = MessageId(str(message.message_id)), user_of(query.from_user)
+    return ButtonPressed(place, id, button, user, now, press_id=query.id)
 
 
 def _reacted(reaction: MessageReactionUpdated, me: TelegramUser, thread_of: ThreadOf) -> Reacted | None:

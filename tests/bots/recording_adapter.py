@@ -58,6 +58,7 @@ class RecordingAdapter:
         self.shown: list[tuple[str, ChatRef, str]] = []
         self.posted: list[Posted] = []
         self.settled_messages: list[Message] = []
+        self.told: list[tuple[User, str]] = []
         # "lost": the message is posted, and the answer of the platform does not arrive.
         kinds = ("typing", "draft", "send", "lost", "edit", "delete", "notice")
         self.faults: dict[str, deque[Exception]] = {kind: deque() for kind in kinds}
@@ -156,6 +157,10 @@ class RecordingAdapter:
 
     async def is_moderator(self, chat: ChatRef, user: User) -> bool:
         return user in self.moderators
+
+    async def tell(self, press: ButtonPressed, text: str) -> None:
+        self.told.append((press.user, text))
+        await self._notify()
 
     async def typing(self, chat: ChatRef) -> None:
         await self._show("typing", chat, "...")

@@ -147,9 +147,10 @@ def test_a_conversation_goes_on_the_next_time_until_it_is_reset(tmp_path):
             text = terminal.until("recall\n\n>" if first_words == "/help lists" else "recall | ")
             assert ("I remember" in text) is (first_words == "I remember")
             terminal.until("\n>")
+            assert "went wrong" not in terminal.screen.text
             if first_words == "I remember":
                 terminal.type("/reset\r")
-                terminal.until("forgotten")
+                assert "went wrong" not in terminal.until("forgotten")
             terminal.type(CTRL_D)
             assert terminal.wait() == 0
     with console_process.terminal(tmp_path) as terminal:

@@ -351,6 +351,9 @@ async def test_buttons_work_after_a_restart_and_are_acknowledged_at_once(stage):
         event = await one(stage, events, ButtonPressed)
         assert (event.chat, event.id, event.button, event.user.name) == (stage.room, id, Button.GOOD, "Ann")
         await server.until(lambda: pressed.ack_kind == 6)
+        await stage.adapter.tell(event, "Thank you.")
+        await stage.adapter.tell(event, "Once only.")
+        assert [(each.content, each.is_ephemeral) for each in pressed.followups] == [("Thank you.", True)]
         await stage.adapter.edit(stage.room, id, "whole")
         assert answer.custom_ids() == []
     assert answer.content == "whole"

@@ -11,6 +11,7 @@ from recording_adapter import ANN, BOB, CHAT, OTHER_CHAT, RecordingAdapter
 from bots import Addressed, Attachment, Button, Caps, ChatRef, Dispatcher, Mention, RateLimitedError, ServingRules, Text
 from bots.chatline import MAX_WAITING
 from bots.chatlog import ChatLog
+from bots.dispatcher import FORGOTTEN, NOT_YOURS
 from bots.message import ChatMoved, MessageEdited, Quote, Reacted
 from bots.testing import InQueue, Refusal, ScriptedEngine
 from engine.errors import EngineClosedError, EngineError, PromptTooLongError, QueueFullError
@@ -626,8 +627,11 @@ async def test_every_answer_has_buttons_and_those_who_asked_may_press_them(chat_
         (post,) = stage.adapter.standing()
         assert post.buttons == (Button.RETRY, Button.GOOD, Button.BAD)
         stage.adapter.press(post, Button.RETRY, BOB)
+        await stage.adapter.until(lambda: stage.adapter.told)
         stage.adapter.press(post, Button.RETRY, ANN)
         await stage.adapter.until_shown("edit", "Good")
+        await stage.adapter.until(lambda: len(stage.adapter.told) == 2)
+        assert [text for _, text in stage.adapter.told] == [NOT_YOURS, ""]
         await until(lambda: not stage.engine.num_running)
         stage.say("go on", addressed=MENTIONED)
         await stage.answered(2)
@@ -675,6 +679,10 @@ async def test_thumbs_are_kept_one_for_each_person_and_the_last_counts(chat_log)
         stage.adapter.happen(Reacted(CHAT, "unknown", BOB, -1, datetime.now(UTC)))
         await stage.all_taken()
         await until_async(lambda: has_feedback(chat_log, 3))
+        stage.adapter.press(replace(post, id="unknown"), Button.GOOD)
+        await stage.adapter.until(lambda: len(stage.adapter.told) == 4)
+        assert stage.adapter.told[-1] == (ANN, FORGOTTEN)
+        assert all("Thank you" in text for _, text in stage.adapter.told[:3])
 
 
 async def test_retry_by_command_answers_the_last_question_again(chat_log):

@@ -350,25 +350,28 @@ async def test_only_what_is_handled_is_asked_for(server, account):
 # -- buttons
 
 
-async def test_a_press_is_acknowledged_at_once_and_told(server, account, ann, private):
+async def test_a_press_is_told_and_the_person_learns_what_came_of_it(server, account, ann, private):
     async with opened(server) as (adapter, next_event):
         sent = await adapter.send(ref(private, account), "an answer", buttons=list(Button))
         message = private.message(int(sent))
         assert message.buttons == ["mynah:stop", "mynah:retry", "mynah:good", "mynah:bad"]
         query = server.press(ann, message, message.buttons[1])
         pressed = await next_event()
-        await server.until(lambda: query in server.query_answers)
         assert pressed == ButtonPressed(
-            ref(private, account), sent, Button.RETRY, User("telegram", str(ann.id), "Ann"), pressed.time
+            ref(private, account), sent, Button.RETRY, User("telegram", str(ann.id), "Ann"), pressed.time, query
         )
+        await adapter.tell(pressed, "I am at it already.")
+        assert server.query_answers[query][-1]["text"] == "I am at it already."
 
 
 async def test_buttons_of_an_earlier_run_work_and_those_of_others_are_only_acknowledged(server, account, ann, private):
     async with opened(server) as (adapter, _):
         sent = await adapter.send(ref(private, account), "an answer", buttons=[Button.STOP])
-    async with opened(server) as (_, next_event):
+    async with opened(server) as (adapter, next_event):
         queries = [server.press(ann, private.message(int(sent)), data) for data in ("mynah:no", "x", "mynah:stop")]
-        assert (await next_event()).button is Button.STOP
+        pressed = await next_event()
+        assert pressed.button is Button.STOP
+        await adapter.tell(pressed, "")
         await server.until(lambda: set(queries) <= set(server.query_answers))
 
 
@@ -377,10 +380,9 @@ async def test_a_press_that_telegram_finds_too_old_is_told_all_the_same(server, 
         sent = await adapter.send(ref(private, account), "an answer", buttons=[Button.STOP])
         server.faults.add("answerCallbackQuery", bad_request("query is too old and response timeout expired"))
         server.press(ann, private.message(int(sent)), "mynah:stop")
-        assert (await next_event()).button is Button.STOP
-        query = server.press(ann, private.message(int(sent)), "mynah:stop")
-        await next_event()
-        await server.until(lambda: query in server.query_answers)
+        pressed = await next_event()
+        assert pressed.button is Button.STOP
+        await adapter.tell(pressed, "too late")
 
 
 async def test_a_press_below_a_message_that_telegram_does_not_show_any_more_finds_its_thread(server, account, ann):
