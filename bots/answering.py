@@ -7,11 +7,13 @@ Decides what people are told when it fails. Knows nothing of which question come
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from bots.attachments import read_attachments
 from bots.chatlog import AnswerState, ChatLog
 from bots.companion import companion
 from bots.conversation import Conversation, Prompt, Question
+from bots.durably import durably
 from bots.errors import AdapterClosedError, BotError, DatabaseError, UnreachableError
 from bots.message import Button, ChatRef, MessageId
 from bots.outlet import Outlet
@@ -21,6 +23,8 @@ from engine.errors import EngineClosedError, EngineError, PromptTooLongError, Qu
 from engine.generation import Completion, FinishReason, Generation, TextEngine
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 QUEUE_POLL_S = 1.0
 """How often a waiting person's place in the queue is looked up; people read it, so faster is no better."""
@@ -47,17 +51,17 @@ class Services:
 class _Entry:
     """The answer's row in the log, as the journal of its messages."""
 
-    def __init__(self, log: ChatLog, chat: ChatRef, answer_id: int) -> None:
-        self._log, self._chat, self._answer_id = log, chat, answer_id
+    def __init__(self, services: Services, chat: ChatRef, answer_id: int) -> None:
+        self._log, self._sleep, self._chat, self._answer_id = services.log, services.outlet.sleep, chat, answer_id
 
     async def posting(self, part: int, nonce: str) -> None:
-        await self._log.posting(self._answer_id, part, nonce)
+        await durably(lambda: self._log.posting(self._answer_id, part, nonce), self._sleep)
 
     async def posted(self, part: int, message_id: MessageId) -> None:
-        await self._log.posted(self._answer_id, part, message_id)
+        await durably(lambda: self._log.posted(self._answer_id, part, message_id), self._sleep)
 
     async def unposted(self, part: int) -> None:
-        await self._log.unposted(self._answer_id, part)
+        await durably(lambda: self._log.unposted(self._answer_id, part), self._sleep)
 
     async def knows(self, message_id: MessageId) -> bool:
         return await self._log.answer_at(self._chat, message_id) is not None
@@ -75,11 +79,13 @@ class Answering:
         posts: Sequence[Post] = (),
     ) -> None:
         """`posts` are messages of an earlier try, which are edited instead of sending new ones."""
+        self._services = services
         self._engine, self._log, self._outlet = services.engine, services.log, services.outlet
         self._conversation, self._chat = conversation, conversation.chat
         self._posts = posts
         self._is_stopped = self._is_stale = False
         self._generation: Generation | None = None
+        self._reply: ReplyStream | None = None
         self._last = questions[-1]
         self._questions = list(questions)
         self._is_open = True
@@ -100,6 +106,17 @@ class Answering:
         if self._generation is not None:
             self._generation.cancel()
 
+    def give_up(self) -> None:
+        """End the answer, and let nothing more of it be seen: somebody has deleted what there was."""
+        self.stop()
+        if self._reply is not None:
+            self._reply.cancel()
+
+    @property
+    def message_ids(self) -> frozenset[MessageId]:
+        """The messages that it stands in so far."""
+        return frozenset(self._reply.message_ids if self._reply is not None else ())
+
     def ask(self, questions: Sequence[Question]) -> None:
         """Answer these instead, while `is_open`; without any, there will be no answer."""
         if self._is_open and tuple(questions) != self.questions:
@@ -115,7 +132,7 @@ class Answering:
             Whether people got what they asked for, or took it back, or went away.
         """
         if answer_id is None:
-            answer_id = await self._log.begin_answer(self._chat, self._row_ids)
+            answer_id = await self._write_down(lambda: self._log.begin_answer(self._chat, self._row_ids))
         return await self._see_through(answer_id, self._answer)
 
     async def deliver(self, answer_id: int, text: str) -> bool:
@@ -124,14 +141,14 @@ class Answering:
         async def post(answer_id: int, reply: ReplyStream) -> bool:
             reply.replace(text)
             await reply.finish(AFTERWARDS)
-            await self._log.end_answer(answer_id, AnswerState.DELIVERED)
+            await self._settle(answer_id, AnswerState.DELIVERED)
             return True
 
         return await self._see_through(answer_id, post)
 
     async def _see_through(self, answer_id: int, work: Callable[[int, ReplyStream], Awaitable[bool]]) -> bool:
         """Do what shows the answer, and tell what went wrong to the chat and the log."""
-        journal = _Entry(self._log, self._chat, answer_id)
+        journal = _Entry(self._services, self._chat, answer_id)
         try:
             async with ReplyStream.open(
                 self._outlet,
@@ -141,6 +158,7 @@ class Answering:
                 is_pointing=self._last.wants_reply,
                 posts=self._posts,
             ) as reply:
+                self._reply = reply
                 return await work(answer_id, reply)
         except AdapterClosedError:
             logger.info("%s was closed before its answer arrived", self._chat.key)
@@ -151,7 +169,7 @@ class Answering:
             raise
         except BotError as exc:
             logger.error("an answer was refused by %s: %s", self._chat.key, exc)  # noqa: TRY400
-            await self._log.end_answer(answer_id, AnswerState.UNDELIVERED)
+            await self._settle(answer_id, AnswerState.UNDELIVERED)
             await self._say(f"My answer was refused here ({exc}).")
         return False
 
@@ -225,12 +243,14 @@ class Answering:
             if not is_stopped:
                 await self._say("I have no answer to that. Please put it in other words.")
             return is_stopped
-        await self._log.write_answer(
-            answer_id,
-            prompt.segments(completion.text),
-            model_version=completion.version,
-            prompt_sha256=completion.prompt_sha256,
-            finish_reason=completion.finish_reason,
+        await self._write_down(
+            lambda: self._log.write_answer(
+                answer_id,
+                prompt.segments(completion.text),
+                model_version=completion.version,
+                prompt_sha256=completion.prompt_sha256,
+                finish_reason=completion.finish_reason,
+            )
         )
         # A message can carry a remark of its own; what a console prints is the answer and nothing else.
         remark = CUT_SHORT.get(completion.finish_reason)
@@ -238,7 +258,7 @@ class Answering:
             reply.push(f"\n\n*{remark}*")
             remark = None
         await reply.finish(AFTERWARDS)
-        await self._log.end_answer(answer_id, AnswerState.STOPPED if is_stopped else AnswerState.DELIVERED)
+        await self._settle(answer_id, AnswerState.STOPPED if is_stopped else AnswerState.DELIVERED)
         await self._conversation.remember_no_more_than(prompt, completion)
         if remark:
             await self._say(remark)
@@ -250,7 +270,7 @@ class Answering:
             reply.cancel()
             state = AnswerState.FAILED  # which lets the log go back to the earlier one
         await reply.finish()
-        await self._log.end_answer(answer_id, state)
+        await self._settle(answer_id, state)
 
     async def _show_queue(self, generation: Generation, reply: ReplyStream) -> None:
         """Tell the place in the queue, if the chat has a place to tell it, until the answer begins."""
@@ -259,6 +279,12 @@ class Answering:
         while (position := generation.position) > 0:
             reply.hint(f"Waiting for my turn: number {position} in the queue.")
             await self._outlet.sleep(QUEUE_POLL_S)
+
+    async def _settle(self, answer_id: int, state: AnswerState) -> None:
+        await self._write_down(lambda: self._log.end_answer(answer_id, state))
+
+    async def _write_down(self, write: Callable[[], Awaitable[T]]) -> T:
+        return await durably(write, self._outlet.sleep)
 
     async def _say(self, text: str) -> None:
         await self._outlet.notice(self._chat, text, reply_to=self._last.id if self._last.wants_reply else None)

@@ -14,7 +14,7 @@ from bots.answering import Answering, Services
 from bots.chatlog import LoggedAnswer, LoggedMessage, LoggedPost, QuestionState, Unfinished
 from bots.commands import Invocation, run_command
 from bots.conversation import Conversation, Question, written
-from bots.message import Message, Quote, Segment
+from bots.message import ChatRef, Message, MessageId, Quote, Segment
 from bots.posts import Post
 
 logger = logging.getLogger(__name__)
@@ -102,8 +102,16 @@ class ChatLine:
         if self._answering is not None:
             self._answering.ask([_with(question, row_id, segments) for question in self._answering.questions])
 
-    def drop(self, row_ids: Collection[int]) -> list[Message]:
+    def is_answering_in(self, message_id: MessageId) -> bool:
+        """Whether the answer under way stands in that message."""
+        return self._answering is not None and message_id in self._answering.message_ids
+
+    def drop(self, row_ids: Collection[int], message_ids: Collection[MessageId]) -> list[Message]:
         """Messages were deleted: their answers do not come, or end where they are.
+
+        Args:
+            row_ids: What they were in the log.
+            message_ids: What they were in the chat; may be ours.
 
         Returns:
             Those that were still waiting.
@@ -111,7 +119,9 @@ class ChatLine:
         dropped = [job for job in self._waiting if isinstance(job, Asked) and job.question.row_id in row_ids]
         self._waiting = deque(job for job in self._waiting if job not in dropped)
         answering = self._answering
-        if answering is not None and any(question.row_id in row_ids for question in answering.questions):
+        if answering is not None and not answering.message_ids.isdisjoint(message_ids):
+            answering.give_up()
+        elif answering is not None and any(question.row_id in row_ids for question in answering.questions):
             if answering.is_open:
                 answering.ask([question for question in answering.questions if question.row_id not in row_ids])
             else:
@@ -128,11 +138,20 @@ class ChatLine:
         return True
 
     def retry_later(self, answer: LoggedAnswer) -> bool:
-        """Let an answer wait to be given anew; False if it does already."""
+        """Let an answer wait to be given anew; False if it does already, or if too much waits."""
         waits = any(isinstance(job, LoggedAnswer) and job.turn == answer.turn for job in self._waiting)
-        if not waits:
-            self._waiting.append(answer)
-        return not waits
+        if waits or self.is_full:
+            return False
+        self._waiting.append(answer)
+        return True
+
+    def move(self, chat: ChatRef) -> None:
+        """The chat is somewhere else now, where the ids of its messages mean others."""
+        self.conversation.chat = chat
+        self._waiting = deque(
+            replace(job, question=replace(job.question, id=None, wants_reply=False)) if isinstance(job, Asked) else job
+            for job in self._waiting
+        )
 
     def clear(self) -> None:
         """Let nothing wait any more."""
@@ -259,7 +278,11 @@ class ChatLine:
             message.chat, "Yes? Tell me what you would like to know.", reply_to=message.id
         )
 
-    async def _answer_again(self, answer: LoggedAnswer) -> None:
+    async def _answer_again(self, waited: LoggedAnswer) -> None:
+        """Give an answer anew, if it still stands there: another try may have taken its place, or a deletion."""
+        answer = await self._services.log.answer_in(self.conversation.chat, waited.turn)
+        if answer is None or answer.answer_id != waited.answer_id:
+            return
         questions = self._questions(answer.questions)
         if questions:
             await self._answer(questions, self._posts(answer.posts))

@@ -7,9 +7,10 @@ protocol.
 import asyncio
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from bots.adapter import Adapter
 from bots.answering import Services
@@ -18,6 +19,7 @@ from bots.chatline import MAX_WAITING, Asked, ChatLine, Job, Ordered
 from bots.chatlog import ChatLog, FeedbackSource, QuestionState, Unfinished
 from bots.commands import Invocation, parse
 from bots.conversation import AnswerOptions, Conversation, Question
+from bots.durably import durably
 from bots.message import (
     Addressed,
     Button,
@@ -29,7 +31,9 @@ from bots.message import (
     MessageEdited,
     MessagesDeleted,
     Reacted,
+    Segment,
     Text,
+    plain_text,
 )
 from bots.outlet import Outlet
 from bots.triggers import addressed
@@ -88,6 +92,8 @@ class Dispatcher:
         self._rules = rules or ServingRules()
         self._lines: dict[ChatRef, ChatLine] = {}
         self._group: asyncio.TaskGroup = asyncio.TaskGroup()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._refusing: set[ChatRef] = set()
         self._closing = asyncio.Event()
         self.num_failed_replies = 0
 
@@ -112,33 +118,44 @@ class Dispatcher:
             closing = asyncio.ensure_future(self._closing.wait())
             try:
                 await asyncio.wait([intake, closing], return_when=asyncio.FIRST_COMPLETED)
-                for line in self._lines.values():
-                    line.clear()
-                if self._rules.resume_within is None:
-                    for line in self._lines.values():
-                        line.stop()
-                else:
-                    await self._drain()
             finally:
                 closing.cancel()
                 intake.cancel()
                 await asyncio.wait([intake, closing])
+            await self._wind_up()
         if not intake.cancelled():
             intake.result()
 
-    async def _drain(self) -> None:
-        """Give answers under way their time."""
-        tasks = [line.task for line in self._lines.values() if line.task is not None]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self._rules.drain_s)
+    async def _wind_up(self) -> None:
+        """Let answers under way end: soon, if they can be taken up again."""
+        for line in self._lines.values():
+            line.clear()
+        if self._rules.resume_within is None:
+            for line in self._lines.values():
+                line.stop()
+        elif self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=self._rules.drain_s)
             for task in late:
                 task.cancel()
+
+    def _spawn(self, work: Coroutine[object, object, None], what: str) -> asyncio.Task[None]:
+        """Do something beside the rest. Whatever goes wrong with it goes wrong with it alone."""
+        task = self._group.create_task(self._guarded(work, what))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _guarded(self, work: Coroutine[object, object, None], what: str) -> None:
+        try:
+            await work
+        except Exception:
+            logger.exception("%s failed", what)
 
     async def _take_all(self) -> None:
         for unfinished in await self._log.unfinished(self._adapter.platform, self._adapter.account):
             await self._resume(unfinished)
         async for event in self._adapter.events():
-            await self._take(event)
+            await durably(partial(self._take, event), self._outlet.sleep)
 
     async def _take(self, event: Event) -> None:
         """Log an event and hand it on; waits for the log alone, so that `/stop` always gets through."""
@@ -146,17 +163,26 @@ class Dispatcher:
             case Message():
                 await self._take_message(event)
             case MessageEdited():
-                row_id = await self._log.edit(event)
+                meant = replace(event, segments=_as_meant(event.segments))
+                row_id = await self._log.edit(meant)
                 if row_id is not None and (line := self._lines.get(event.chat)):
-                    line.change(row_id, event.segments)
+                    line.change(row_id, meant.segments)
             case MessagesDeleted():
                 await self._take_deletion(event)
             case ButtonPressed():
-                self._group.create_task(self._press(event))
+                self._spawn(self._press(event), "a press")
             case Reacted(chat, message_id, user, score):
                 await self._log.give_feedback(chat, message_id, user.id, score, FeedbackSource.REACTION)
             case ChatMoved(old, new):
                 await self._log.move_chat(old, new)
+                self._move_lines(old, new)
+
+    def _move_lines(self, old: ChatRef, new: ChatRef) -> None:
+        for chat in [chat for chat in self._lines if chat.parent == old.parent]:
+            place = replace(new, thread=chat.thread)
+            if place not in self._lines:
+                self._lines[place] = self._lines.pop(chat)
+                self._lines[place].move(place)
 
     # Messages.
 
@@ -165,14 +191,21 @@ class Dispatcher:
         asked = parse(message.text)
         row_id = None
         if why and not _is_for_another_bot(asked, message):
-            state = QuestionState.COMMAND if isinstance(asked, Invocation) else QuestionState.WAITING
-            row_id = await self._log.receive(_as_meant(message, asked), state, addressed=why)
+            row_id = await self._log_message(message, why, is_command=isinstance(asked, Invocation))
         if row_id is None:  # not for us, or here already
             await self._adapter.settled(message)
         elif isinstance(asked, Invocation):
             self._order(Ordered(asked, message))
         else:
-            await self._ask(_question(row_id, _as_meant(message, asked), why), message)
+            await self._ask(_question(row_id, message, why), message)
+
+    async def _log_message(self, message: Message, why: frozenset[Addressed], *, is_command: bool) -> int | None:
+        """Its row; None if it came before. The last thing done is what tells that it came."""
+        meant = replace(message, segments=_as_meant(message.segments))
+        if is_command:
+            return await self._log.receive(meant, QuestionState.COMMAND, addressed=why)
+        await self._log.note_quote(meant)
+        return await self._log.receive(meant, QuestionState.WAITING, addressed=why)
 
     async def _why_addressed(self, message: Message) -> frozenset[Addressed]:
         settings = await self._log.chat_settings(message.chat)
@@ -184,43 +217,43 @@ class Dispatcher:
         command, message = ordered.invocation.command, ordered.message
         if command is not None and command.is_immediate:
             line = self._lines.get(message.chat) or self._new_line(message.chat, is_private=message.is_private)
-            self._group.create_task(line.obey(ordered))
+            self._spawn(line.obey(ordered), "a command")
+        elif (line := self._line(message.chat, is_private=message.is_private)).is_full:
+            self._spawn(self._refuse(message), "a refusal")
         else:
-            self._add(ordered, self._line(message.chat, is_private=message.is_private))
+            self._add(ordered, line)
 
     async def _ask(self, question: Question, message: Message) -> None:
-        await self._log.note_quote(message)
         line = self._line(message.chat, is_private=message.is_private)
         if line.is_full:
             await self._log.set_state([question.row_id], QuestionState.FAILED)
-            self._group.create_task(self._refuse(message))
+            self._spawn(self._refuse(message), "a refusal")
         else:
             self._add(Asked(question, message, self._outlet.clock()), line)
 
     async def _refuse(self, message: Message) -> None:
+        """Say so once: whoever floods a chat is not to fill it with our excuses as well."""
         self.num_failed_replies += 1
-        await self._outlet.notice(
-            message.chat,
-            f"{MAX_WAITING} of your messages are waiting already, and this one was not taken. "
-            "Please send it again when I have caught up.",
-            reply_to=message.id,
-        )
+        if message.chat not in self._refusing:
+            self._refusing.add(message.chat)
+            await self._outlet.notice(
+                message.chat,
+                f"{MAX_WAITING} messages are waiting here already, and this one was not taken. Please send it again "
+                "when I have caught up.",
+                reply_to=message.id,
+            )
         await self._adapter.settled(message)
 
     async def _take_deletion(self, event: MessagesDeleted) -> None:
         row_ids = await self._log.delete(event)
         line = self._lines.get(event.chat)
-        for message in line.drop(row_ids) if line else ():
+        for message in line.drop(row_ids, event.ids) if line else ():
             await self._adapter.settled(message)
 
     # Buttons.
 
     async def _press(self, event: ButtonPressed) -> None:
-        try:
-            await self._adapter.tell(event, await self._do_as_pressed(event))
-        except Exception:
-            # The outermost loop of a press: one that fails must not take the others with it.
-            logger.exception("a press in %s failed", event.chat.key)
+        await self._adapter.tell(event, await self._do_as_pressed(event))
 
     async def _do_as_pressed(self, event: ButtonPressed) -> str:
         """Returns what to tell the person, if that is not to be seen anyway."""
@@ -233,7 +266,7 @@ class Dispatcher:
                 return "Thank you, I have noted it." if is_ours else FORGOTTEN
             case Button.STOP:
                 line = self._lines.get(event.chat)
-                if line is None or not line.asker_ids:
+                if line is None or not line.is_answering_in(event.id):
                     return "There is nothing to stop any more."
                 if not await self._may_direct(event, line.asker_ids):
                     return NOT_YOURS
@@ -272,7 +305,7 @@ class Dispatcher:
 
     def _run(self, line: ChatLine) -> None:
         if line.task is None:
-            line.task = self._group.create_task(self._serve(line))
+            line.task = self._spawn(self._serve(line), "a chat")
 
     async def _serve(self, line: ChatLine) -> None:
         try:
@@ -281,6 +314,7 @@ class Dispatcher:
             line.task = None
             self.num_failed_replies += line.num_failed
             self._lines.pop(line.conversation.chat, None)
+            self._refusing.discard(line.conversation.chat)
 
     async def _resume(self, unfinished: Unfinished) -> None:
         """Take up what an earlier run has left undone. What people see half of is always finished."""
@@ -298,13 +332,14 @@ def _is_for_another_bot(asked: Invocation | str, message: Message) -> bool:
     return isinstance(asked, Invocation) and asked.command is None and not message.is_private
 
 
-def _as_meant(message: Message, asked: Invocation | str) -> Message:
-    """The message without what only led it to the model: a second slash, or `/ask`."""
-    first = message.segments[0] if message.segments else None
-    if isinstance(asked, Invocation) or asked == message.text or not isinstance(first, Text):
-        return message
-    prefix = message.text[: message.text.index(asked)]
-    return replace(message, segments=(Text(first.text.removeprefix(prefix)), *message.segments[1:]))
+def _as_meant(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    """What was said without what only led it to the model: a second slash, or `/ask`."""
+    text = plain_text(segments)
+    asked, first = parse(text), segments[0] if segments else None
+    if isinstance(asked, Invocation) or asked == text or not isinstance(first, Text):
+        return segments
+    prefix = text[: text.rindex(asked)]
+    return (Text(first.text.removeprefix(prefix)), *segments[1:])
 
 
 def _question(row_id: int, message: Message, why: frozenset[Addressed]) -> Question:
@@ -312,7 +347,7 @@ def _question(row_id: int, message: Message, why: frozenset[Addressed]) -> Quest
         row_id,
         message.id,
         message.author,
-        message.segments,
+        _as_meant(message.segments),
         reply_to=message.quote.id if message.quote else None,
         quote=message.quote,
         wants_reply=not message.is_private or Addressed.COMMAND in why,

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from bots.adapter import Adapter, Caps
 from bots.budget import Clock
-from bots.errors import MessageGoneError
+from bots.errors import ForbiddenError, MessageGoneError
 from bots.message import Button, ChatRef, MessageId
 
 logger = logging.getLogger(__name__)
@@ -187,8 +187,11 @@ class Posts:
         """Delete message `number` and those after it: what they said is then sent anew, in order."""
         while len(self._posts) > number:
             message_id = self._posts[-1].id
-            if message_id is not None:
-                await self._adapter.delete(self._chat, message_id)
+            try:
+                if message_id is not None:
+                    await self._adapter.delete(self._chat, message_id)
+            except ForbiddenError as exc:  # it is too old, and stays
+                logger.info("a message stays in %s: %s", self._chat.key, exc)
             self._posts.pop()
             await self._journal.unposted(len(self._posts))
 

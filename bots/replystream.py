@@ -105,6 +105,11 @@ class ReplyStream:
         """The reply so far, without the white space around it."""
         return self._text.strip()
 
+    @property
+    def message_ids(self) -> tuple[MessageId, ...]:
+        """The messages that it stands in."""
+        return self._posts.ids
+
     def push(self, piece: str) -> None:
         """Add `piece` to the reply."""
         self.replace(self._text + piece)

@@ -262,6 +262,14 @@ class ChatLog:
         async with self._database.read() as connection:
             return await memory.last_answer(connection, self._cipher, row)
 
+    async def answer_in(self, chat: ChatRef, turn: int) -> LoggedAnswer | None:
+        """The answer of a turn, as it stands now."""
+        row = await self._find(chat)
+        if row is None:
+            return None
+        async with self._database.read() as connection:
+            return await memory.answer_in(connection, self._cipher, row, turn)
+
     async def unfinished(self, platform: str, account: str) -> list[Unfinished]:
         """What is left to do for one account after a restart: chat by chat, oldest first.
 

@@ -130,6 +130,14 @@ async def answer_at(
     return None if row is None else await _answer(connection, cipher, chat, row)
 
 
+async def answer_in(connection: AsyncConnection, cipher: Cipher, chat: ChatRow, turn: int) -> LoggedAnswer | None:
+    """The newest answer of a turn that was not superseded."""
+    is_it = (messages.c.turn == turn) & (messages.c.state != AnswerState.SUPERSEDED)
+    found = _answers(chat).where(is_it).order_by(messages.c.id.desc()).limit(1)
+    row = (await connection.execute(found)).one_or_none()
+    return None if row is None else await _answer(connection, cipher, chat, row)
+
+
 async def last_answer(connection: AsyncConnection, cipher: Cipher, chat: ChatRow) -> LoggedAnswer | None:
     """The newest answer that is remembered, whatever became of it."""
     reset_at = select(func.coalesce(chats.c.reset_at, 0)).where(chats.c.id == chat.id).scalar_subquery()

@@ -58,4 +58,7 @@ class Moderators:
             return True
         guild = channel.guild
         member = await self._calls.make(lambda: guild.fetch_member(user_id))
-        return has_rights(channel.permissions_for(member))
+        try:
+            return has_rights(channel.permissions_for(member))
+        except discord.ClientException:  # of a thread whose channel is not known
+            return has_rights(member.guild_permissions)

@@ -208,7 +208,12 @@ class TelegramAdapter:
                 yield event
 
     def _event_of(self, update: Update) -> Event | None:
-        event = event_of(update, self._me, thread_of=self._thread_of, now=datetime.now(UTC))
+        try:
+            event = event_of(update, self._me, thread_of=self._thread_of, now=datetime.now(UTC))
+        except Exception:
+            # Telegram would bring it again and again, and nothing after it.
+            logger.exception("update %d cannot be understood; it is skipped", update.update_id)
+            return None
         if isinstance(event, ChatMoved):
             return event if self._note_move(int(event.old.chat), int(event.new.chat)) else None
         if update.callback_query is not None and event is None:  # a button that is none of ours

@@ -8,11 +8,23 @@ import pytest
 from manual_time import ManualTime, settle
 from recording_adapter import ANN, BOB, CHAT, OTHER_CHAT, RecordingAdapter
 
-from bots import Addressed, Attachment, Button, Caps, ChatRef, Dispatcher, Mention, RateLimitedError, ServingRules, Text
+from bots import (
+    Addressed,
+    Attachment,
+    Button,
+    Caps,
+    ChatRef,
+    DatabaseError,
+    Dispatcher,
+    Mention,
+    RateLimitedError,
+    ServingRules,
+    Text,
+)
 from bots.chatline import MAX_WAITING
 from bots.chatlog import ChatLog
 from bots.dispatcher import FORGOTTEN, NOT_YOURS
-from bots.message import ChatMoved, MessageEdited, Quote, Reacted
+from bots.message import ChatMoved, MessageEdited, MessagesDeleted, Quote, Reacted
 from bots.testing import InQueue, Refusal, ScriptedEngine
 from engine.errors import EngineClosedError, EngineError, PromptTooLongError, QueueFullError
 from engine.generation import Completion, FinishReason, Generation
@@ -270,7 +282,7 @@ async def test_a_flood_is_refused_beyond_the_limit_and_the_rest_is_answered(chat
         for number in range(1, MAX_WAITING + 3):
             stage.say(f"message {number}")
         await stage.answered(2)
-        assert len(stage.adapter.texts("notice")) == 2
+        assert len(stage.adapter.texts("notice")) == 1
         gate.set()
         await stage.answered(MAX_WAITING + 3)
         assert len(stage.adapter.texts("send")) == MAX_WAITING + 1
@@ -693,6 +705,55 @@ async def test_retry_by_command_answers_the_last_question_again(chat_log):
         assert [post.text for post in stage.adapter.standing()] == ["Second"]
 
 
+async def test_a_retry_that_is_asked_for_twice_is_done_once(chat_log):
+    gate = asyncio.Event()
+    long = "word " * 60
+    async with serving(chat_log, ["Short"], [gate.wait, long], caps=replace(EDITS, max_length=100)) as stage:
+        stage.say("question")
+        await stage.answered(1)
+        for _ in range(3):
+            stage.adapter.press(stage.adapter.posted[0], Button.RETRY)
+        await stage.adapter.until(lambda: len(stage.adapter.told) == 3)
+        gate.set()
+        await until(lambda: not stage.engine.num_running)
+        await stage.adapter.until(lambda: " ".join(p.text for p in stage.adapter.standing()) == long.strip())
+        await stage.all_taken()
+        assert len(stage.engine.requests) == 2
+        assert "I am at it already." in [text for _, text in stage.adapter.told]
+
+
+async def test_a_stop_button_stops_the_answer_that_it_stands_below_and_no_other(chat_log):
+    gate = asyncio.Event()
+    async with serving(chat_log, ["one"], ["two", gate.wait, " goes on"], caps=EDITS) as stage:
+        stage.say("first")
+        await stage.answered(1)
+        stage.say("second")
+        await until(lambda: len(stage.engine.requests) == 2)
+        stage.adapter.press(stage.adapter.posted[0], Button.STOP)
+        await stage.adapter.until(lambda: stage.adapter.told)
+        gate.set()
+        await stage.answered(2)
+        assert stage.adapter.standing()[-1].text == "two goes on"
+
+
+async def test_an_answer_that_somebody_deletes_while_it_grows_does_not_come_again(chat_log):
+    gate = asyncio.Event()
+    async with serving(chat_log, ["Once upon", gate.wait, " a time"], caps=EDITS) as stage:
+        stage.say("A story")
+        await until(lambda: stage.engine.requests)
+        await stage.time.until_asleep()
+        await stage.time.advance(1.0)
+        await stage.adapter.until(lambda: stage.adapter.posted)
+        (post,) = stage.adapter.posted
+        await settle()
+        await stage.all_taken()
+        post.is_deleted = True
+        stage.adapter.happen(MessagesDeleted(CHAT, (post.id,), datetime.now(UTC)))
+        await stage.answered(2)
+        assert stage.adapter.standing() == []
+        assert len(stage.adapter.posted) == 1
+
+
 # Attachments
 
 
@@ -736,6 +797,81 @@ async def test_turns_that_no_longer_fit_the_model_are_forgotten(chat_log):
             stage.say(text)
             await stage.answered(number + 1)
         assert stage.asked() == ["two", "Yes", "three", "Yes", "four"]
+
+
+async def test_a_question_that_waits_while_its_chat_moves_is_answered_in_the_new_place(chat_log):
+    gate = asyncio.Event()
+    async with serving(chat_log, ["one", gate.wait], ["two"]) as stage:
+        stage.say("first", addressed=MENTIONED)
+        await stage.adapter.until_shown("draft", "one")
+        stage.say("second", addressed=MENTIONED, author=BOB)
+        stage.adapter.happen(ChatMoved(CHAT, OTHER_CHAT))
+        await stage.all_taken()
+        gate.set()
+        await stage.adapter.until_shown("send", "two")
+        assert [post.text for post in stage.adapter.standing(OTHER_CHAT)] == ["two"]
+        assert stage.asked() == ["[A] first", "one", "[B] second"]
+
+
+class Failing:
+    """A chat log whose calls of some kinds fail as often as told."""
+
+    def __init__(self, log, **times):
+        self._log, self._times = log, times
+
+    def __getattr__(self, name):
+        if self._times.get(name, 0) <= 0:
+            return getattr(self._log, name)
+
+        async def fail(*arguments, **options):
+            self._times[name] -= 1
+            raise DatabaseError("the database is away")
+
+        return fail
+
+
+@pytest.mark.parametrize(
+    "call", ["receive", "note_quote", "begin_answer", "posting", "posted", "write_answer", "end_answer"]
+)
+async def test_a_database_that_is_away_for_a_moment_loses_nothing(chat_log, call):
+    async with serving(Failing(chat_log, **{call: 3}), ["answer"], ["next"], caps=EDITS) as stage:
+        stage.say("question")
+        stage.say("another")
+        for _ in range(100):
+            await asyncio.sleep(0.005)
+            await stage.time.advance(1.0)
+            if len(stage.adapter.settled_messages) == 2:
+                break
+        assert [post.text for post in stage.adapter.standing()] == ["answer", "next"]
+        assert stage.adapter.texts("notice") == []
+    assert await is_done(chat_log)
+
+
+async def test_a_press_that_fails_ends_no_answer(chat_log, caplog):
+    gate = asyncio.Event()
+    async with serving(Failing(chat_log, give_feedback=1), ["one"], [gate.wait, "two"], caps=EDITS) as stage:
+        stage.say("first")
+        await stage.answered(1)
+        stage.say("second")
+        await until(lambda: len(stage.engine.requests) == 2)
+        stage.adapter.press(stage.adapter.posted[0], Button.GOOD)
+        await until(lambda: "a press failed" in caplog.text)
+        gate.set()
+        await stage.answered(2)
+        assert stage.adapter.standing()[-1].text == "two"
+
+
+async def test_a_bot_that_ends_takes_nothing_new_and_waits_no_longer_than_it_was_told(chat_log):
+    rules = ServingRules(drain_s=0.2, resume_within=timedelta(hours=1))
+    async with serving(chat_log, ["one", asyncio.Event().wait], ["two"], rules=rules) as stage:
+        stage.say("first")
+        await stage.adapter.until_shown("draft", "one")
+        stage.adapter.faults["notice"].extend([RateLimitedError(1000.0)] * 3)
+        stage.say("/stop", OTHER_CHAT)
+        await until(lambda: len(stage.adapter.faults["notice"]) == 2)
+        stage.dispatcher.close()
+        stage.say("too late", OTHER_CHAT)
+    assert len(stage.engine.requests) == 1
 
 
 async def test_a_chat_that_moves_takes_its_memory_along(chat_log):

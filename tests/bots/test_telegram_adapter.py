@@ -984,3 +984,10 @@ async def test_a_check_of_a_bad_token_or_a_server_that_is_down_fails(server, acc
     await server.stop()
     (finding,) = await check(TOKEN, settings, COMMANDS)
     assert (finding.is_ok, "TELEGRAM_API_URL" in finding.hint) == (False, True)
+
+
+async def test_an_update_that_nobody_understands_holds_up_no_other(server, account, ann, private):
+    async with opened(server) as (_, next_event):
+        server.say(ann, private, "strange", extra={"external_reply": {}})
+        server.say(ann, private, "hello?")
+        assert (await next_event()).text == "hello?"
