@@ -7,4 +7,4 @@ from bots.launch import main
 from bots.telegram.accounts import find_accounts as find_telegram_accounts
 
 if __name__ == "__main__":
-    sys.exit(main("bots", [find_discord_accounts, find_telegram_accounts]))
+    sys.exit(main("bots", {"DISCORD_TOKEN": find_discord_accounts, "TELEGRAM_TOKEN": find_telegram_accounts}))

@@ -13,11 +13,16 @@ from bots.message import Attachment, Button, ButtonPressed, ChatRef, Event, Mess
 
 @dataclass(frozen=True)
 class Pace:
-    """At most `limit` calls in any `period_s` seconds, and `interval_s` between two that can wait."""
+    """At most `limit` calls in any `period_s` seconds, and `interval_s` between two that can wait.
+
+    Attributes:
+        reserved: How many of them are kept for what cannot wait.
+    """
 
     limit: int
     period_s: float
     interval_s: float = 0.0
+    reserved: int = 0
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Caps:
             comes, None says that the chat has no drafts.
         draft_lifetime_s: How long a draft is shown, in seconds; None for as long as the adapter is open.
         can_edit: Whether a message can be changed after it was sent.
+        first_text_s: How long a reply may grow until its first words are posted, so that a short one is posted
+            once and whole.
         edit_lifetime_s: For how long after it was sent, in seconds; None for ever.
         typing_s: How long a typing indication lasts, in seconds; None says that there is none.
         max_length: What one message can hold, as `length` measures it; None says that there is no limit.
@@ -44,6 +51,7 @@ class Caps:
     draft_interval_s: float | None = None
     draft_lifetime_s: float | None = None
     can_edit: bool = False
+    first_text_s: float = 1.0
     edit_lifetime_s: float | None = None
     typing_s: float | None = None
     max_length: int | None = None

@@ -35,7 +35,8 @@ class Priority(IntEnum):
     TYPING = 3
 
 
-_RESERVED_SHARE = {Priority.FINAL: 0.0, Priority.MESSAGE: 0.1, Priority.EDIT: 0.3, Priority.TYPING: 0.5}
+_RESERVED_FOR_OTHERS = {Priority.FINAL: 0.0, Priority.MESSAGE: 0.25, Priority.EDIT: 1.0, Priority.TYPING: 1.5}
+"""How much of what is reserved a call leaves untouched."""
 
 
 @dataclass(eq=False)
@@ -119,7 +120,7 @@ class Line:
         free_s = [now_s, self._held_until_s]
         if ended_s and priority >= Priority.EDIT:
             free_s.append(ended_s[-1] + max(self._pace.interval_s, self._stretch_s))
-        usable = self._pace.limit - int(self._pace.limit * _RESERVED_SHARE[priority])
+        usable = max(1, self._pace.limit - int(self._pace.reserved * _RESERVED_FOR_OTHERS[priority]))
         if len(ended_s) >= usable:
             free_s.append(ended_s[-usable] + self._pace.period_s)
         return max(free_s) - now_s

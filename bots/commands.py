@@ -15,6 +15,9 @@ from bots.conversation import Conversation
 from engine.generation import TextEngine
 from engine.metrics import MetricsSnapshot
 
+MAX_PERSONA_BYTES = 1000
+"""No token is shorter than a byte: with half of the default context for the answer, this leaves room to talk."""
+
 
 @runtime_checkable
 class MeasuredEngine(Protocol):
@@ -178,6 +181,8 @@ async def _persona(call: CommandCall) -> str:
     conversation, text = call.conversation, call.arguments.get("text")
     if text is None:
         return f"My persona: {await conversation.persona() or 'none'}"
+    if len(text.encode()) > MAX_PERSONA_BYTES:
+        return f"That is too much for me to be. Please say it in {MAX_PERSONA_BYTES} letters or less."
     await conversation.set_persona(None if text.lower() == "default" else text)
     return f"My persona is now: {await conversation.persona()}\n(I still know what we said; /reset forgets it.)"
 
@@ -190,12 +195,14 @@ async def _trigger(call: CommandCall) -> str:
             return "Please name the words, separated by commas: /trigger keywords mynah, bird"
         await call.conversation.set_trigger(Trigger(when.lower()), keywords)
     trigger, keywords = await call.conversation.trigger()
+    if call.conversation.is_private:
+        return "Between the two of us I answer everything. /trigger is for groups."
     answered = {
         Trigger.ADDRESSED: "messages that mention me or reply to me",
-        Trigger.KEYWORDS: f"those, and messages with one of these words: {', '.join(keywords)}",
+        Trigger.KEYWORDS: f"messages that mention me, reply to me, or hold one of these words: {', '.join(keywords)}",
         Trigger.EVERY: "every message that I can see",
     }
-    return f"In this chat I answer {answered[trigger]}. In private chats I always answer."
+    return f"In this chat I answer {answered[trigger]}."
 
 
 async def _model(call: CommandCall) -> str:

@@ -50,7 +50,7 @@ class UnreachableError(BotError):
     """
 
     def __init__(self, reason: str, *, may_be_done: bool = True) -> None:
-        super().__init__(f"the platform did not answer ({reason}); it is tried again")
+        super().__init__(f"the platform did not answer ({reason})")
         self.may_be_done = may_be_done
 
 

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from bots.accounts import Account
 from bots.adapter import Adapter
 from bots.chatlog import ChatLog, DatabaseSettings, keep_retention
-from bots.checks import check_bundle, check_database, check_policy, told
+from bots.checks import Finding, check_bundle, check_database, check_policy, told
 from bots.companion import companion
 from bots.conversation import AnswerOptions
 from bots.dispatcher import Dispatcher, ServingRules
@@ -29,6 +29,7 @@ from engine.sampling import SamplingParams
 logger = logging.getLogger(__name__)
 
 EXIT_NOT_STARTED = 2
+HOW_TO_BEGIN = "no token is set; put {tokens} into .env (README.md says where to get one)"
 
 FindAccounts = Callable[[], Sequence[Account]]
 """Reads one platform's settings; no account if there is no token."""
@@ -38,28 +39,30 @@ OpenEngine = Callable[[EngineSettings, Path | None], AbstractAsyncContextManager
 
 def main(
     program: str,
-    find_accounts: Sequence[FindAccounts],
+    find_accounts: Mapping[str, FindAccounts],
     arguments: Sequence[str] | None = None,
     *,
     open_engine: OpenEngine = Engine,
 ) -> int:
     """Serve all accounts that the settings name, or check them; returns the exit code.
 
+    `find_accounts` go by the setting that holds the token.
+
     0 after a start that ended as it was told to, or a check that found nothing wrong; 2 if it could not start.
     """
-    asked = _parser(program).parse_args(arguments)
+    asked, tokens = _parser(program).parse_args(arguments), " or ".join(find_accounts)
     _set_up_logging()
     try:
         settings, engine_settings = load_settings(BotSettings), load_settings(EngineSettings)
         database = load_settings(DatabaseSettings)
-        accounts = [account for find in find_accounts for account in find()]
+        accounts = [account for find in find_accounts.values() for account in find()]
     except SettingsError as exc:
         return _fail(str(exc))
-    if not accounts:
-        return _fail("no token is set; put DISCORD_TOKEN or TELEGRAM_TOKEN into .env (README.md says where to get one)")
+    if not accounts and not asked.check:
+        return _fail(HOW_TO_BEGIN.format(tokens=tokens))
     try:
         if asked.check:
-            return asyncio.run(_check(accounts, engine_settings, database, asked.bundle))
+            return asyncio.run(_check(accounts, tokens, engine_settings, database, asked.bundle))
         opening = open_engine(engine_settings, asked.bundle)
         return asyncio.run(_serve(accounts, opening, settings, database))
     except (EngineError, BotError) as exc:
@@ -76,7 +79,7 @@ async def _serve(
 ) -> int:
     async with ChatLog.open(database) as log, opening as engine:
         logger.info("the model %s answers", engine.version)
-        service = Service(accounts, lambda adapter: _dispatcher(adapter, engine, log, settings))
+        service = Service(accounts, log, lambda adapter: _dispatcher(adapter, engine, log, settings))
         keeping = keep_retention(log, database.retention_days, now=lambda: datetime.now(UTC))
         async with closed_by_signals(service), companion(keeping):
             num_given_up = await service.run()
@@ -107,10 +110,15 @@ def answer_options(settings: BotSettings) -> AnswerOptions:
 
 
 async def _check(
-    accounts: Sequence[Account], engine_settings: EngineSettings, database: DatabaseSettings, bundle: Path | None
+    accounts: Sequence[Account],
+    tokens: str,
+    engine_settings: EngineSettings,
+    database: DatabaseSettings,
+    bundle: Path | None,
 ) -> int:
     """Look at everything, whatever is wrong with what was looked at before."""
     findings = [
+        *([] if accounts else [Finding("token", False, HOW_TO_BEGIN.format(tokens=tokens))]),
         *[finding for account in accounts for finding in await account.check()],
         *await check_database(database),
         *await check_bundle(engine_settings, bundle),
@@ -137,7 +145,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
 def _set_up_logging() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # httpx writes whole addresses, and Telegram's have the token in them.
-    for name in ("httpx", "httpcore"):
+    for name in ("httpx", "httpcore", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

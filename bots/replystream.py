@@ -29,9 +29,6 @@ from bots.split import split
 
 logger = logging.getLogger(__name__)
 
-FIRST_TEXT_S = 1.0
-"""How long a reply is typed before its first words are posted: a short one then is posted once and whole."""
-
 REFUSED_PAUSE_S = 5.0
 """How long nothing is shown after something that may fail has failed."""
 
@@ -168,7 +165,7 @@ class ReplyStream:
                 await self._type_until_changed()
                 continue
             if not self._has_drafts and not self._posts.ids:
-                await self._outlet.sleep(max(0.0, started_s + FIRST_TEXT_S - self._outlet.clock()))
+                await self._outlet.sleep(max(0.0, started_s + self._caps.first_text_s - self._outlet.clock()))
             await self._outlet.sleep(await self._show_once())
             async with companion(self._let_draft_fade()):
                 await self._changed.wait()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from bots.accounts import Account
 from bots.adapter import Adapter
+from bots.chatlog import ChatLog
 from bots.dispatcher import Dispatcher
 from bots.errors import AccountError, BotError
 
@@ -27,9 +28,10 @@ MakeDispatcher = Callable[[Adapter], Dispatcher]
 
 @dataclass
 class Service:
-    """Serves `accounts` with dispatchers that `make_dispatcher` makes."""
+    """Serves `accounts` out of `log`, with dispatchers that `make_dispatcher` makes."""
 
     accounts: Sequence[Account]
+    log: ChatLog
     make_dispatcher: MakeDispatcher
     _closing: asyncio.Event = field(default_factory=asyncio.Event)
     _opening: set[asyncio.Task[bool]] = field(default_factory=set)
@@ -97,6 +99,7 @@ class Service:
                 adapter = await stack.enter_async_context(account.open())
             finally:
                 self._opening.discard(task)
+            await stack.enter_async_context(self.log.served_alone(adapter.platform, adapter.account))
             logger.info("%s is serving as %s %s", account.name, adapter.platform, adapter.account)
             await self._dispatch(adapter)
 

@@ -5,6 +5,7 @@ Knows nothing of what the tables hold. Every error of a database driver becomes 
 
 import asyncio
 import fcntl
+import hashlib
 import inspect
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -49,10 +50,39 @@ class Database:
         name: Its URL without a password.
     """
 
-    def __init__(self, name: str, writer: AsyncEngine, reader: AsyncEngine, lock: asyncio.Lock | None) -> None:
-        """`lock` lets one task write at a time, where the database can do no better."""
+    def __init__(
+        self,
+        name: str,
+        writer: AsyncEngine,
+        reader: AsyncEngine,
+        lock: asyncio.Lock | None = None,
+        path: Path | None = None,
+    ) -> None:
+        """`lock` lets one task write at a time, where the database can do no better; `path` is its file, if any."""
         self.name = name
-        self._writer, self._reader, self._lock = writer, reader, lock
+        self._writer, self._reader, self._lock, self._path = writer, reader, lock, path
+
+    @asynccontextmanager
+    async def claim(self, what: str) -> AsyncIterator[bool]:
+        """Keep `what` to ourselves, among all processes that use this database; tells whether that worked."""
+        if self._path is not None:
+            with translated(self.name):
+                lock = self._path.with_name(f"{self._path.name}.{what}.lock").open("a")
+            with lock:
+                yield _try_lock(lock.fileno())
+            return
+        key = {"key": int.from_bytes(hashlib.blake2b(what.encode(), digest_size=8).digest(), signed=True)}
+        with translated(self.name):
+            connection = await self._writer.connect()
+        try:
+            # The lock lasts as long as the connection, which a process that is killed loses, too.
+            with translated(self.name):
+                locked = await connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), key)
+                await connection.commit()
+            yield bool(locked)
+        finally:
+            await connection.invalidate()  # which gives the lock back whatever state the connection is in
+            await connection.close()
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -123,7 +153,7 @@ def _parse(url: str) -> URL:
 async def _sqlite(url: URL) -> AsyncIterator[Database]:
     if url.database in {None, "", ":memory:"}:
         raise DatabaseError(f"DATABASE_URL={url} names no file; write sqlite:///FILE")
-    path, name = Path(str(url.database)), str(url)
+    path, name = Path(str(url.database)), str(url.set(drivername="sqlite"))
     with translated(name):
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
@@ -131,7 +161,7 @@ async def _sqlite(url: URL) -> AsyncIterator[Database]:
         # One connection writes: two would only wait for each other, and might give up.
         writer = await stack.enter_async_context(_engine(url, 1, _PRAGMAS, "BEGIN IMMEDIATE"))
         reader = await stack.enter_async_context(_engine(url, READERS, (*_PRAGMAS, "query_only = ON"), "BEGIN"))
-        database = Database(name, writer, reader, asyncio.Lock())
+        database = Database(name, writer, reader, asyncio.Lock(), path)
         async with _sole_opener(path):
             await _use_wal(writer, name)
             async with database.write() as connection:
@@ -209,7 +239,7 @@ def _try_lock(descriptor: int) -> bool:
 
 @asynccontextmanager
 async def _postgres(url: URL) -> AsyncIterator[Database]:
-    name = url.render_as_string(hide_password=True)
+    name = url.set(drivername="postgresql").render_as_string(hide_password=True)
     if strange := set(url.query) - set(inspect.signature(asyncpg.connect).parameters):
         raise DatabaseError(
             f"DATABASE_URL has options that are not known here: {', '.join(sorted(strange))}; leave them out"
@@ -223,7 +253,7 @@ async def _postgres(url: URL) -> AsyncIterator[Database]:
         hide_parameters=True,
         connect_args={"timeout": CONNECT_TIMEOUT_S},
     )
-    database = Database(name, engine, engine, None)
+    database = Database(name, engine, engine)
     try:
         async with database.write() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Self
+from urllib.parse import quote
 
 from bots.chatlog import answers, chats, counts, database, feedback, memory, questions, retention, rotation
 from bots.chatlog.chats import ChatRow
@@ -28,6 +29,7 @@ from bots.chatlog.records import (
     Unfinished,
 )
 from bots.chatlog.settings import DatabaseSettings
+from bots.errors import DatabaseError
 from bots.message import Addressed, ChatRef, Message, MessageEdited, MessageId, MessagesDeleted, Segment
 
 # Rows of chats kept at hand, which saves a query per call; 300 bytes each.
@@ -63,6 +65,18 @@ class ChatLog:
         async with database.open_database(settings.url) as opened:
             cipher = await rotation.open_cipher(opened, settings.key_file)
             yield cls(opened, cipher, now)
+
+    @asynccontextmanager
+    async def served_alone(self, platform: str, account: str) -> AsyncIterator[None]:
+        """See that no other process serves the same account from this log: both would answer, and both resume.
+
+        Raises:
+            DatabaseError: One does.
+        """
+        async with self._database.claim(f"{platform}-{quote(account, safe='')}") as is_alone:
+            if not is_alone:
+                raise DatabaseError(f"another process serves {platform} {account} with this database; end it")
+            yield
 
     # What people say
 

@@ -6,4 +6,4 @@ from bots.discord.accounts import find_accounts
 from bots.launch import main
 
 if __name__ == "__main__":
-    sys.exit(main("bots.discord", [find_accounts]))
+    sys.exit(main("bots.discord", {"DISCORD_TOKEN": find_accounts}))

@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 START_WITHIN_S = 60.0
 CLOSE_WITHIN_S = 5.0
 
-ACCOUNT_PACE = Pace(limit=40, period_s=1.0)
+ACCOUNT_PACE = Pace(limit=40, period_s=1.0, reserved=12)
 """Discord allows 50 a second to an account."""
 
 HISTORY_LIMIT = 100
@@ -55,6 +55,7 @@ HISTORY_LIMIT = 100
 
 CAPS = Caps(
     can_edit=True,
+    first_text_s=0.3,
     edit_lifetime_s=3000.0,  # an hour after it was sent, edits of a message are limited much more
     typing_s=9.0,
     max_length=MAX_LENGTH,
@@ -63,7 +64,7 @@ CAPS = Caps(
     nonce_lifetime_s=60.0,  # "the past few minutes", says the documentation
     can_show_queue=True,
     # Discord documents no numbers and wants bots to go by its answers; what people see is 5 calls in 5 s.
-    pace=Pace(limit=4, period_s=5.0, interval_s=1.2),
+    pace=Pace(limit=4, period_s=5.0, interval_s=1.2, reserved=1),
 )
 
 

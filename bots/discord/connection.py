@@ -120,6 +120,7 @@ class Connection(discord.AutoShardedClient):
         has_message_content: bool,
         heartbeat_timeout_s: float = HEARTBEAT_TIMEOUT_S,
     ) -> None:
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # the bot is all text
         super().__init__(
             intents=intents(has_message_content=has_message_content),
             allowed_mentions=discord.AllowedMentions.none(),

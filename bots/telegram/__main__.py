@@ -6,4 +6,4 @@ from bots.launch import main
 from bots.telegram.accounts import find_accounts
 
 if __name__ == "__main__":
-    sys.exit(main("bots.telegram", [find_accounts]))
+    sys.exit(main("bots.telegram", {"TELEGRAM_TOKEN": find_accounts}))

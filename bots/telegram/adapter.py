@@ -52,7 +52,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_API_URL = "https://api.telegram.org"
 MAX_LENGTH = int(MessageLimit.MAX_TEXT_LENGTH)
 
-_ACCOUNT_PACE = Pace(limit=25, period_s=1.0)  # of about 30 that Telegram names
+_ACCOUNT_PACE = Pace(limit=25, period_s=1.0, reserved=8)  # of about 30 that Telegram names
 _PRIVATE = Caps(
     draft_interval_s=0.6,
     draft_lifetime_s=20.0,  # of about 30
@@ -68,7 +68,7 @@ _PRIVATE_WITHOUT_DRAFTS = replace(_PRIVATE, draft_interval_s=None)
 _GROUP = replace(
     _PRIVATE_WITHOUT_DRAFTS,
     # 20 a minute, edits and typing included; a little less, as Telegram's minute is not ours.
-    pace=Pace(limit=18, period_s=61.0, interval_s=3.1),
+    pace=Pace(limit=18, period_s=61.0, interval_s=3.1, reserved=8),
     threads_share_pace=True,
 )
 

@@ -62,6 +62,7 @@ class RecordingAdapter:
         # "lost": the message is posted, and the answer of the platform does not arrive.
         kinds = ("typing", "draft", "send", "lost", "edit", "delete", "notice")
         self.faults: dict[str, deque[Exception]] = {kind: deque() for kind in kinds}
+        self.num_readers = 0
         self.draft_gate = asyncio.Event()
         self.draft_gate.set()
         self.num_drafts_under_way = 0
@@ -145,6 +146,7 @@ class RecordingAdapter:
         return self._caps
 
     async def events(self) -> AsyncIterator[Event]:
+        self.num_readers += 1
         while (event := await self._incoming.get()) is not None:
             yield event
 

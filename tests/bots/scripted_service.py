@@ -32,5 +32,5 @@ def answer(name):
 
 
 if __name__ == "__main__":
-    platforms = [find_discord_accounts, find_telegram_accounts]
+    platforms = {"DISCORD_TOKEN": find_discord_accounts, "TELEGRAM_TOKEN": find_telegram_accounts}
     sys.exit(main("bots", platforms, open_engine=lambda *_: ScriptedEngine(otherwise=script)))

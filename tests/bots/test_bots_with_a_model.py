@@ -144,6 +144,14 @@ async def test_check_without_a_bundle_says_how_to_get_one(operator):
     assert "make model" in output or "exporters" in output
 
 
+async def test_check_without_a_token_says_so_and_looks_at_the_rest(operator, bundles):
+    code, output, errors = await operator.run("bots.telegram", "--check", "--bundle", str(bundles()), TELEGRAM_TOKEN="")
+    assert code == 2
+    assert output.startswith("FAILED  token: no token is set; put TELEGRAM_TOKEN into .env")
+    assert "ok      bundle: " in output
+    assert errors == ""
+
+
 async def test_without_a_token_it_says_where_to_put_one(operator):
     code, _, errors = await operator.run("bots", DISCORD_TOKEN="", TELEGRAM_TOKEN="")
     assert code == 2

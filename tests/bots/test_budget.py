@@ -8,7 +8,7 @@ from manual_time import ManualTime, settle
 from bots import Pace
 from bots.budget import Budget, Line, Priority
 
-GROUP = Pace(limit=20, period_s=60.0, interval_s=3.0)
+GROUP = Pace(limit=20, period_s=60.0, interval_s=3.0, reserved=6)
 
 
 @pytest.fixture

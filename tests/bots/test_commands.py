@@ -18,8 +18,13 @@ class NothingUnderWay:
 
 
 @pytest.fixture
-def conversation(chat_log):
-    return Conversation(CHAT, chat_log, is_private=True, persona="Be kind.")
+def is_private():
+    return True
+
+
+@pytest.fixture
+def conversation(chat_log, is_private):
+    return Conversation(CHAT, chat_log, is_private=is_private, persona="Be kind.")
 
 
 @pytest.fixture
@@ -79,6 +84,16 @@ async def test_the_persona_is_shown_set_and_set_back(run, conversation):
     assert await conversation.persona() == "Be kind."
 
 
+async def test_a_persona_that_would_leave_no_room_to_talk_is_refused(run, conversation):
+    assert "1000 letters" in await run("persona", "ж" * 501)
+    assert await conversation.persona() == "Be kind."
+
+
+async def test_in_private_everything_is_answered_anyway(run):
+    assert "answer everything" in await run("trigger", "every")
+
+
+@pytest.mark.parametrize("is_private", [False])
 async def test_a_group_can_have_more_of_its_messages_answered(run, conversation):
     assert "mention me" in await run("trigger")
     assert "one of: addressed, keywords, every" in await run("trigger", "sometimes")

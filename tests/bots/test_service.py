@@ -7,6 +7,7 @@ from recording_adapter import CHAT, RecordingAdapter
 
 from bots import AccountError, ChatRef, Dispatcher, ServingRules, UnreachableError
 from bots.accounts import Account
+from bots.chatlog import ChatLog
 from bots.service import Service
 from bots.testing import ScriptedEngine
 
@@ -23,6 +24,7 @@ class Platform:
         step = self.plan.pop(0) if self.plan else RecordingAdapter()
         if isinstance(step, Exception):
             return Failing(step)
+        step.account = self.name
         self.opened.append(step)
         return step
 
@@ -53,6 +55,7 @@ async def served(chat_log, *platforms):
     async with ScriptedEngine() as engine, asyncio.TaskGroup() as group:
         service = Service(
             [platform.account for platform in platforms],
+            chat_log,
             lambda adapter: Dispatcher(adapter, engine, chat_log, persona="", rules=ServingRules()),
         )
         running = group.create_task(service.run())
@@ -111,6 +114,25 @@ async def test_an_adapter_that_loses_its_platform_is_opened_anew(chat_log, caplo
         await until(lambda: len(platform.opened) == 2)
         await answer(platform)
     assert "the gateway is gone" in caplog.text
+
+
+async def test_a_second_process_waits_until_the_first_has_ended(chat_log, database, caplog):
+    first, second = Platform(), Platform()
+    async with ChatLog.open(database) as other_log, served(chat_log, first) as running:
+        await answer(first)
+        async with served(other_log, second):
+            await until(lambda: "another process serves memory" in caplog.text)
+            assert all(not adapter.shown for adapter in second.opened)
+            first.opened[-1].end_input()
+            first.plan = [UnreachableError("gone")] * 1000
+            await until(lambda: is_idle(second))
+            await answer(second)
+    assert running.result() == 0
+
+
+def is_idle(platform):
+    """Whether the newest adapter is being read: nothing that is said to it goes nowhere."""
+    return platform.opened and platform.opened[-1].num_readers
 
 
 async def test_a_service_that_is_closed_while_it_opens_ends_at_once(chat_log):

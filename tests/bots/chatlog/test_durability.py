@@ -14,6 +14,7 @@ from chatlog_process import CHAT
 from chatlog_samples import START, ask, message, talk, words, write
 
 from bots.chatlog import AnswerState, ChatLog, DatabaseSettings, QuestionState
+from bots.errors import DatabaseError
 from bots.message import ChatRef, MessageId, MessagesDeleted
 
 ROOT = Path(__file__).parents[3]
@@ -191,3 +192,13 @@ async def test_whatever_happens_to_a_chat_at_once_nobody_waits_for_ever(log: Cha
             log.rotate_key() if start % 100 == 0 else log.purge(START - timedelta(days=1)),
         )
     assert (await log.stats()).chats == 1
+
+
+async def test_an_account_is_served_by_one_process_at_a_time(log_settings: DatabaseSettings) -> None:
+    async with ChatLog.open(log_settings) as first, ChatLog.open(log_settings) as second:
+        async with first.served_alone("discord", "1"), second.served_alone("discord", "2"):
+            with pytest.raises(DatabaseError, match="another process serves discord 1"):
+                async with second.served_alone("discord", "1"):
+                    raise AssertionError
+        async with second.served_alone("discord", "1"):
+            pass
