@@ -83,7 +83,7 @@ class Answering:
         self._engine, self._log, self._outlet = services.engine, services.log, services.outlet
         self._conversation, self._chat = conversation, conversation.chat
         self._posts = posts
-        self._is_stopped = self._is_stale = False
+        self._is_stopped = self._is_stale = self._is_given_up = False
         self._generation: Generation | None = None
         self._reply: ReplyStream | None = None
         self._last = questions[-1]
@@ -107,7 +107,8 @@ class Answering:
             self._generation.cancel()
 
     def give_up(self) -> None:
-        """End the answer, and let nothing more of it be seen: somebody has deleted what there was."""
+        """End the answer, and let nothing more of it be seen or kept: somebody has deleted what there was."""
+        self._is_given_up = True
         self.stop()
         if self._reply is not None:
             self._reply.cancel()
@@ -236,6 +237,9 @@ class Answering:
 
     async def _end(self, answer_id: int, reply: ReplyStream, prompt: Prompt, completion: Completion) -> bool:
         """Post what was written, once it stands in the log."""
+        if self._is_given_up:
+            await self._settle(answer_id, AnswerState.FAILED)
+            return True
         is_stopped = completion.finish_reason is FinishReason.CANCELLED
         reply.replace(prompt.shown(completion.text))
         if not reply.text:

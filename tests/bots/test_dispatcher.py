@@ -752,6 +752,9 @@ async def test_an_answer_that_somebody_deletes_while_it_grows_does_not_come_agai
         await stage.answered(2)
         assert stage.adapter.standing() == []
         assert len(stage.adapter.posted) == 1
+        stage.say("hello")
+        await stage.answered(3)
+        assert stage.asked() == ["hello"]
 
 
 # Attachments
