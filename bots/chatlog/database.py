@@ -95,7 +95,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only looks, and sees one state of things on SQLite."""
+        """A transaction that only looks, and sees one state of things."""
         with translated(self.name):
             async with self._reader.begin() as connection:
                 yield connection
@@ -253,7 +253,8 @@ async def _postgres(url: URL) -> AsyncIterator[Database]:
         hide_parameters=True,
         connect_args={"timeout": CONNECT_TIMEOUT_S},
     )
-    database = Database(name, engine, engine)
+    # What is read by several statements is read as of one moment, as on SQLite.
+    database = Database(name, engine, engine.execution_options(isolation_level="REPEATABLE READ"))
     try:
         async with database.write() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})

@@ -14,3 +14,12 @@ def database(tmp_path):
 async def chat_log(database):
     async with ChatLog.open(database) as log:
         yield log
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def log_on_each_database(request, database, tmp_path):
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_server").new_database()
+        database = DatabaseSettings(url=url, key_file=tmp_path / "postgres.keys")
+    async with ChatLog.open(database) as log:
+        yield log

@@ -129,8 +129,9 @@ DRAFTS = Caps(draft_interval_s=0.0, can_edit=True, max_length=100, has_buttons=T
     ],
 )
 async def test_whenever_the_process_dies_the_answer_is_there_once_and_whole_after_the_next_start(
-    chat_log, caps, platform
+    log_on_each_database, caps, platform
 ):
+    chat_log = log_on_each_database
     num_doubled = 0
     for num_moments in range(1000):
         texts, unknown, life = await answer_with_a_death(chat_log, caps, platform == "knows nonces", num_moments)
