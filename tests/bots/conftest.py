@@ -17,9 +17,14 @@ async def chat_log(database):
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def log_on_each_database(request, database, tmp_path):
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_server").new_database()
-        database = DatabaseSettings(url=url, key_file=tmp_path / "postgres.keys")
-    async with ChatLog.open(database) as log:
+def each_database(request, database, tmp_path):
+    if request.param == "sqlite":
+        return database
+    url = request.getfixturevalue("postgres_server").new_database()
+    return DatabaseSettings(url=url, key_file=tmp_path / "postgres.keys")
+
+
+@pytest.fixture
+async def log_on_each_database(each_database):
+    async with ChatLog.open(each_database) as log:
         yield log
