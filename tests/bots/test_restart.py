@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sqlite3
 import sys
 from collections import Counter
 from pathlib import Path
@@ -95,6 +96,12 @@ class Town:
             },
         }
 
+    def is_all_logged(self):
+        """Discord does not say anything twice: what was not taken before a kill is gone."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.folder}/chat.db?mode=ro", uri=True)) as database:
+            (count,) = database.execute("SELECT count(*) FROM messages WHERE role = 'user'").fetchone()
+        return count == 2 * STREAMS
+
     def num_requests(self):
         return len(self.discord.requests) + len(self.telegram.requests)
 
@@ -127,7 +134,7 @@ async def test_after_an_end_in_the_middle_of_twenty_streams_each_is_finished_onc
     async with town.process() as process:
         await town.until_connected()
         town.ask()
-        await town.telegram.until(lambda: town.num_begun() >= STREAMS, timeout_s=60)
+        await town.telegram.until(lambda: town.num_begun() >= STREAMS and town.is_all_logged(), timeout_s=60)
         process.send_signal(how)
         assert await process.wait() == (0 if how is signal.SIGTERM else -how)
     assert not town.is_all_there()
@@ -154,6 +161,7 @@ async def test_killed_again_and_again_it_still_answers_everyone_once(town):
             await town.until_connected()
             if number == 0:
                 town.ask()
+                await town.telegram.until(town.is_all_logged, timeout_s=60)
             before = town.num_requests()
             await town.telegram.until(
                 lambda before=before: town.num_requests() > before + 25 or town.is_all_there(),
