@@ -3,8 +3,14 @@
 Knows nothing of what the settings do. Read once, at the entry point, with `engine.settings.load_settings`.
 """
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def tokens_in(setting: SecretStr) -> tuple[str, ...]:
+    """One per account, of a setting that lists them by commas; one that is listed twice counts once."""
+    parts = (part.strip() for part in setting.get_secret_value().split(","))
+    return tuple(dict.fromkeys(part for part in parts if part))
 
 
 class BotSettings(BaseSettings):

@@ -3,15 +3,15 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bots.chatlog import DatabaseSettings
 from bots.console.session import EXIT_NO_ENGINE, run
-from bots.conversation import AnswerOptions
+from bots.launch import answer_options
 from bots.settings import BotSettings
 from engine import Engine
 from engine.errors import SettingsError
-from engine.sampling import SamplingParams
 from engine.settings import EngineSettings, load_settings
 
 
@@ -24,16 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as exc:
         sys.stderr.write(f"mynah: {exc}\n")
         return EXIT_NO_ENGINE
-    sampling = SamplingParams(
-        temperature=0.0 if asked.greedy else settings.temperature,
-        top_p=settings.top_p,
-        frequency_penalty=settings.frequency_penalty,
-        seed=asked.seed,
-    )
-    options = AnswerOptions(
-        sampling=sampling,
-        max_tokens=asked.max_tokens or settings.max_tokens,
-        deadline_s=settings.deadline_s,
+    options = answer_options(settings)
+    sampling = replace(options.sampling, seed=asked.seed)
+    options = replace(
+        options,
+        sampling=replace(sampling, temperature=0.0) if asked.greedy else sampling,
+        max_tokens=asked.max_tokens or options.max_tokens,
     )
     return run(
         lambda: Engine(engine_settings, asked.bundle), persona=settings.persona, options=options, database=database

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bots.settings import tokens_in
+
 API_PATH = "/api/v10"
 
 
@@ -43,5 +45,4 @@ class DiscordSettings(BaseSettings):
     @property
     def tokens(self) -> tuple[str, ...]:
         """One per bot."""
-        parts = (part.strip() for part in self.token.get_secret_value().split(","))
-        return tuple(dict.fromkeys(part for part in parts if part))
+        return tokens_in(self.token)

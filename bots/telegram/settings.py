@@ -9,6 +9,7 @@ import secrets
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bots.settings import tokens_in
 from engine.errors import SettingsError
 
 
@@ -49,8 +50,7 @@ class TelegramSettings(BaseSettings):
     @property
     def tokens(self) -> tuple[str, ...]:
         """One per bot."""
-        parts = (part.strip() for part in self.token.get_secret_value().split(","))
-        return tuple(dict.fromkeys(part for part in parts if part))
+        return tokens_in(self.token)
 
     def secret(self) -> str:
         """The webhook's secret, or a new one if none is set.
