@@ -1,4 +1,4 @@
-"""The bots' one database: conversations, chat settings and feedback, encrypted at rest.
+"""The bots' one database: conversations, what may be trained on, people's rights and plugins' data; encrypted at rest.
 
 Meets other packages at `ChatLog` and at the tables in `bots.chatlog.schema`; knows nothing of platforms.
 """
@@ -7,33 +7,56 @@ from bots.chatlog.log import ChatLog
 from bots.chatlog.records import (
     AnswerState,
     ChatSettings,
+    ConsentEntry,
+    ConsentSource,
     FeedbackSource,
+    Forgotten,
     LoggedAnswer,
     LoggedMessage,
     LoggedPost,
     LoggedTurn,
     LogStats,
+    Notice,
+    Person,
     QuestionState,
+    Request,
+    RequestState,
     Rotation,
+    TrainableMessage,
+    TrainableTurn,
+    TrainingCounts,
+    TrainingRole,
     Trigger,
     Unfinished,
 )
 from bots.chatlog.retention import keep_retention
-from bots.chatlog.settings import DatabaseSettings
+from bots.chatlog.settings import DatabaseSettings, PolicySettings
 
 __all__ = [
     "AnswerState",
     "ChatLog",
     "ChatSettings",
+    "ConsentEntry",
+    "ConsentSource",
     "DatabaseSettings",
     "FeedbackSource",
+    "Forgotten",
     "LogStats",
     "LoggedAnswer",
     "LoggedMessage",
     "LoggedPost",
     "LoggedTurn",
+    "Notice",
+    "Person",
+    "PolicySettings",
     "QuestionState",
+    "Request",
+    "RequestState",
     "Rotation",
+    "TrainableMessage",
+    "TrainableTurn",
+    "TrainingCounts",
+    "TrainingRole",
     "Trigger",
     "Unfinished",
     "keep_retention",

@@ -9,11 +9,12 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, case, delete, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bots.chatlog import content
-from bots.chatlog.chats import CONTENT, ChatRow, find_of, hold
+from bots.chatlog import content, passing
+from bots.chatlog.chats import ChatRow, find_of, hold
 from bots.chatlog.cipher import Cipher
 from bots.chatlog.content import Content
 from bots.chatlog.database import AnyRow, insert
+from bots.chatlog.places import CONTENT
 from bots.chatlog.records import SETTLED, UNSETTLED, AnswerState, QuestionState
 from bots.chatlog.schema import UtcTime, messages, posts
 from bots.message import MessageId, Segment
@@ -112,11 +113,13 @@ async def write(
         "prompt_sha256": prompt_sha256,
         "finish_reason": finish_reason,
     }
-    await connection.execute(update(messages).where(messages.c.id == answer_id).values(values))
+    # What was wiped meanwhile stays so.
+    is_it = (messages.c.id == answer_id) & messages.c.deleted_at.is_(None)
+    await connection.execute(update(messages).where(is_it).values(values))
 
 
-async def end(connection: AsyncConnection, answer_id: int, state: AnswerState) -> None:
-    """Settle an answer and its questions."""
+async def end(connection: AsyncConnection, answer_id: int, state: AnswerState, now: datetime) -> None:
+    """Settle an answer and its questions, and wipe what was kept only until then."""
     if state in UNSETTLED:
         raise ValueError(f"an answer does not end as {state}; begin_answer and write_answer set that")
     chat = await find_of(connection, answer_id)
@@ -132,6 +135,7 @@ async def end(connection: AsyncConnection, answer_id: int, state: AnswerState) -
         answer_id, outcome = replaced, QuestionState.ANSWERED
     asked = (messages.c.answer_id == answer_id) & messages.c.state.in_(DECIDED_BY_ANSWER)
     await connection.execute(update(messages).where(asked).values(state=outcome))
+    await passing.wipe_answered(connection, answer_id, now)
 
 
 async def _restore(connection: AsyncConnection, failed_id: int) -> int | None:

@@ -8,14 +8,16 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, literal, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bots.chatlog import places
 from bots.chatlog.cipher import Cipher
 from bots.chatlog.content import bytes_of, text_of
 from bots.chatlog.database import AnyRow, insert
+from bots.chatlog.places import KEYWORDS, PERSONA
 from bots.chatlog.records import ChatSettings, Trigger
-from bots.chatlog.schema import chats, messages, posts
+from bots.chatlog.schema import chats, messages
 from bots.message import ChatRef
 
 
@@ -34,12 +36,9 @@ class ChatRow:
 
     def place(self, column: str) -> str:
         """What ciphertexts in a column of this chat's rows are bound to."""
-        return f"{self.uuid}|{column}"
+        return places.place(column, self.uuid)
 
 
-# How the message ids of a place that a chat has left begin.
-MOVED = "moved:"
-CONTENT, PERSONA, KEYWORDS = "messages.content", "chats.persona", "chats.keywords"
 COLUMNS = (
     chats.c.id,
     chats.c.uuid,
@@ -60,6 +59,11 @@ async def find(connection: AsyncConnection, ref: ChatRef) -> ChatRow | None:
     """The row of a chat, if it has one."""
     row = (await connection.execute(select(*COLUMNS).where(chats.c.key == ref.key))).one_or_none()
     return chat_row(row) if row else None
+
+
+def is_family(ref: ChatRef) -> ColumnElement[bool]:
+    """Condition: a row of `chats` is this chat, the chat that it is a thread of, or another thread of that."""
+    return (chats.c.platform == ref.platform) & (chats.c.account == ref.account) & (chats.c.chat == ref.chat)
 
 
 async def find_of(connection: AsyncConnection, message_id: int) -> ChatRow | None:
@@ -97,9 +101,17 @@ async def hold(connection: AsyncConnection, chat: ChatRow) -> None:
         await connection.execute(select(chats.c.id).where(chats.c.id == chat.id).with_for_update(key_share=True))
 
 
+async def hold_all(connection: AsyncConnection, condition: ColumnElement[bool]) -> None:
+    """`hold` for several chats, always in the same order."""
+    if connection.dialect.name == "postgresql":
+        held = select(chats.c.id).where(condition).order_by(chats.c.id).with_for_update(key_share=True)
+        await connection.execute(held)
+
+
 async def settings(connection: AsyncConnection, cipher: Cipher, chat: ChatRow) -> ChatSettings:
     """What people set for a chat."""
-    found = select(chats.c.persona, chats.c.trigger, chats.c.keywords).where(chats.c.id == chat.id)
+    columns = select(chats.c.persona, chats.c.trigger, chats.c.keywords, chats.c.plugins_off)
+    found = columns.where(chats.c.id == chat.id)
     row = (await connection.execute(found)).one_or_none()
     if row is None:
         return ChatSettings()
@@ -107,7 +119,8 @@ async def settings(connection: AsyncConnection, cipher: Cipher, chat: ChatRow) -
     keywords = (
         () if row.keywords is None else tuple(json.loads(text_of(cipher.open(chat.place(KEYWORDS), row.keywords))))
     )
-    return ChatSettings(persona, Trigger(row.trigger), keywords)
+    plugins_off = frozenset(json.loads(row.plugins_off or "[]"))
+    return ChatSettings(persona, Trigger(row.trigger), keywords, plugins_off)
 
 
 async def save_settings(connection: AsyncConnection, cipher: Cipher, chat: ChatRow, settings: ChatSettings) -> None:
@@ -120,6 +133,7 @@ async def save_settings(connection: AsyncConnection, cipher: Cipher, chat: ChatR
         "keywords": cipher.seal(chat.place(KEYWORDS), keywords, key).blob if settings.keywords else None,
         "key_id": key.id if persona is not None or settings.keywords else None,
         "trigger": settings.trigger,
+        "plugins_off": json.dumps(sorted(settings.plugins_off)) if settings.plugins_off else None,
     }
     await connection.execute(update(chats).where(chats.c.id == chat.id).values(values))
 
@@ -134,53 +148,3 @@ async def forget_before(connection: AsyncConnection, chat: ChatRow, turn: int) -
     """Move the window's start forward."""
     is_forward = chats.c.window_from.is_(None) | (chats.c.window_from < turn)
     await connection.execute(update(chats).where(chats.c.id == chat.id, is_forward).values(window_from=turn))
-
-
-async def move(connection: AsyncConnection, cipher: Cipher, old: ChatRef, new: ChatRef) -> None:
-    """Rename a chat and its threads; rows that the new place has already are added to those of the old."""
-    in_place = [chats.c.platform == old.platform, chats.c.account == old.account, chats.c.chat == old.chat]
-    if old.thread is not None:
-        in_place.append(chats.c.thread == old.thread)
-    found = select(*COLUMNS).where(*in_place).order_by(chats.c.id).with_for_update()
-    for row in (await connection.execute(found)).all():
-        chat = chat_row(row)
-        thread = new.thread if chat.ref.thread == old.thread else chat.ref.thread
-        await _rename(connection, cipher, chat, ChatRef(new.platform, new.account, new.chat, thread))
-
-
-async def _rename(connection: AsyncConnection, cipher: Cipher, chat: ChatRow, ref: ChatRef) -> None:
-    if chat.ref == ref:
-        return
-    await _mark_platform_ids(connection, chat)
-    there = await find(connection, ref)
-    if there is not None:
-        await _merge(connection, cipher, there, chat)
-    place = {"platform": ref.platform, "account": ref.account, "chat": ref.chat, "thread": ref.thread}
-    await connection.execute(update(chats).where(chats.c.id == chat.id).values(key=ref.key, **place))
-
-
-async def _mark_platform_ids(connection: AsyncConnection, chat: ChatRow) -> None:
-    """Mark the ids of the old place: kept as they are, they would make new messages look as if they had been seen.
-
-    The marked ones still tell which message replied to which.
-    """
-    mark = literal(f"{MOVED}{chat.ref.chat}:")
-    for table, names in ((messages, ("platform_id", "reply_to")), (posts, ("platform_id",))):
-        marked = {name: mark.concat(table.c[name]) for name in names}
-        await connection.execute(update(table).where(table.c.chat_id == chat.id).values(marked))
-
-
-async def _merge(connection: AsyncConnection, cipher: Cipher, source: ChatRow, target: ChatRow) -> None:
-    """Add the rows of one chat to another's, and remove the chat; the target's settings stay."""
-    found = select(messages.c.id, messages.c.content).where(messages.c.chat_id == source.id)
-    for row in (await connection.execute(found)).all():
-        values: dict[str, object] = {"chat_id": target.id}
-        if row.content is not None:
-            text = cipher.open(source.place(CONTENT), row.content)
-            values["key_id"], values["content"] = cipher.seal(target.place(CONTENT), text)
-        await connection.execute(update(messages).where(messages.c.id == row.id).values(values))
-    await connection.execute(update(posts).where(posts.c.chat_id == source.id).values(chat_id=target.id))
-    reset_at = await connection.scalar(select(chats.c.reset_at).where(chats.c.id == source.id))
-    if reset_at is not None:
-        await connection.execute(update(chats).where(chats.c.id == target.id).values(reset_at=reset_at))
-    await connection.execute(delete(chats).where(chats.c.id == source.id))

@@ -8,7 +8,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bots.chatlog.migration import VERSION_TABLE
 from bots.chatlog.records import AnswerState, LogStats, QuestionState
-from bots.chatlog.schema import chats, feedback, messages, posts
+from bots.chatlog.schema import (
+    chats,
+    consents,
+    corrections,
+    feedback,
+    lineage,
+    messages,
+    metadata,
+    notices,
+    people,
+    plugin_data,
+    posts,
+    requests,
+    training_messages,
+)
+
+# Tables of which only the number of rows is told.
+OTHERS = (training_messages, corrections, people, consents, lineage, plugin_data, requests, notices)
 
 
 async def count(connection: AsyncConnection, name: str) -> LogStats:
@@ -22,6 +39,7 @@ async def count(connection: AsyncConnection, name: str) -> LogStats:
         answers={AnswerState(state): number for state, number in answers.items()},
         posts=await _rows(connection, posts.c.id),
         feedback=await _rows(connection, feedback.c.id),
+        others={table.name: await _rows(connection, table.c.id) for table in OTHERS},
         keys=await keys_in_use(connection),
         oldest=await connection.scalar(select(func.min(messages.c.sent_at))),
     )
@@ -30,7 +48,7 @@ async def count(connection: AsyncConnection, name: str) -> LogStats:
 async def keys_in_use(connection: AsyncConnection) -> dict[str, int]:
     """The number of encrypted rows by the id of their key."""
     numbers: dict[str, int] = {}
-    for column in (messages.c.key_id, chats.c.key_id):
+    for column in (table.c.key_id for table in metadata.sorted_tables if "key_id" in table.c):
         found = select(column, func.count()).where(column.is_not(None)).group_by(column)
         for key_id, number in (await connection.execute(found)).all():
             numbers[key_id] = numbers.get(key_id, 0) + number

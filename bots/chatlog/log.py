@@ -3,37 +3,58 @@
 Each method is one short transaction; what it did survives the process. Rules and statements stand in the
 modules that it calls. Knows nothing of platforms, engines or when to do what.
 
-No method ever gives back anything of another chat than the one asked for.
+No method ever gives back anything of another chat than the one asked for, but `export`, which gives a person all
+of that person's own, and `training`, which names neither chats nor people.
 """
 
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Self
 from urllib.parse import quote
 
-from bots.chatlog import answers, chats, counts, database, feedback, memory, questions, retention, rotation
-from bots.chatlog.chats import ChatRow
-from bots.chatlog.cipher import Cipher
-from bots.chatlog.database import Database
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bots.chatlog import (
+    answers,
+    chats,
+    counts,
+    database,
+    exporting,
+    feedback,
+    forgetting,
+    ledger,
+    memory,
+    moving,
+    questions,
+    retention,
+    rotation,
+    training,
+)
+from bots.chatlog.archive import Archive
+from bots.chatlog.consents import Consents
+from bots.chatlog.corrections import Corrections
+from bots.chatlog.mailbox import Mailbox
+from bots.chatlog.plugindata import PluginData
 from bots.chatlog.records import (
     AnswerState,
     ChatSettings,
     FeedbackSource,
+    Forgotten,
     LoggedAnswer,
     LoggedTurn,
     LogStats,
+    Person,
     QuestionState,
     Rotation,
     Unfinished,
 )
 from bots.chatlog.settings import DatabaseSettings
+from bots.chatlog.traininglog import TrainingLog
 from bots.errors import DatabaseError
 from bots.message import Addressed, ChatRef, Message, MessageEdited, MessageId, MessagesDeleted, Segment
-
-# Rows of chats kept at hand, which saves a query per call; 300 bytes each.
-KNOWN_CHATS = 4096
+from bots.policy import CLOSED, Policy, Purpose, Words, judge
 
 
 def utc_now() -> datetime:
@@ -45,18 +66,32 @@ class ChatLog:
     """An open chat log; `open` makes one.
 
     Attributes:
+        policy: What may be kept and trained on, as far as the operator decides that.
         now: The time that rows are given.
+        consents: What people have agreed to.
+        training: What may be trained on.
+        corrections: What people say that the bot should have answered.
+        data: What plugins keep.
+        mailbox: What bots and the programs beside them have to tell each other.
 
     Every method raises DatabaseError if the database cannot be used; nothing was done then.
     """
 
-    def __init__(self, database: Database, cipher: Cipher, now: Callable[[], datetime]) -> None:
-        self._database, self._cipher, self.now = database, cipher, now
-        self._known: OrderedDict[ChatRef, ChatRow] = OrderedDict()
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._database, self._cipher = archive.database, archive.cipher
+        self.policy, self.now = archive.policy, archive.now
+        self.consents = Consents(archive)
+        self.training = TrainingLog(archive)
+        self.corrections = Corrections(archive, self.training)
+        self.data = PluginData(archive)
+        self.mailbox = Mailbox(archive)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: DatabaseSettings, *, now: Callable[[], datetime] = utc_now) -> AsyncIterator[Self]:
+    async def open(
+        cls, settings: DatabaseSettings, *, policy: Policy = CLOSED, now: Callable[[], datetime] = utc_now
+    ) -> AsyncIterator[Self]:
         """Open the database that `settings` names, made or brought up to date first if need be.
 
         Raises:
@@ -64,7 +99,7 @@ class ChatLog:
         """
         async with database.open_database(settings.url) as opened:
             cipher = await rotation.open_cipher(opened, settings.key_file)
-            yield cls(opened, cipher, now)
+            yield cls(Archive(opened, cipher, policy, now))
 
     @asynccontextmanager
     async def served_alone(self, platform: str, account: str) -> AsyncIterator[None]:
@@ -81,13 +116,20 @@ class ChatLog:
     # What people say
 
     async def receive(self, message: Message, state: QuestionState, *, addressed: frozenset[Addressed]) -> int | None:
-        """Store a message; returns its row id, or None if this chat has seen it before.
+        """Store a message; returns its row id, or None if this chat has seen it before, or if it may not be kept.
 
-        A message that was so far only known as context, and now comes to be answered, counts as new.
+        A message that was so far only known as context, and now comes to be answered, counts as new. What a person
+        says who wants not to be remembered is wiped once it is answered.
         """
-        chat = await self._chat(message.chat, is_private=message.is_private)
-        async with self._database.write() as connection:
-            return await questions.receive(connection, self._cipher, chat, message, state, addressed)
+        said = Words(message.chat.platform, message.time, addressed=addressed, is_from_bot=message.author.is_bot)
+        if not self._may_keep(said):
+            return None
+        chat = await self._archive.chat(message.chat, is_private=message.is_private)
+        async with self._archive.write() as connection:
+            is_passing = await self._is_passing(connection, said, message.chat, message.author.id)
+            return await questions.receive(
+                connection, self._cipher, chat, message, state, addressed, is_passing=is_passing
+            )
 
     async def note_quote(self, message: Message) -> int | None:
         """Store what `message` quotes as context, if a person wrote it and the chat does not know it yet.
@@ -98,19 +140,33 @@ class ChatLog:
         quote = message.quote
         if quote is None or not quote.segments or quote.author is None or quote.author.is_bot:
             return None
-        chat = await self._chat(message.chat, is_private=message.is_private)
-        async with self._database.write() as connection:
-            return await questions.note(connection, self._cipher, chat, quote, quote.author, message.time)
+        said = Words(message.chat.platform, message.time, is_quoted=True)
+        if not self._may_keep(said):
+            return None
+        chat = await self._archive.chat(message.chat, is_private=message.is_private)
+        async with self._archive.write() as connection:
+            is_passing = await self._is_passing(connection, said, message.chat, quote.author.id)
+            return await questions.note(
+                connection, self._cipher, chat, quote, quote.author, message.time, is_passing=is_passing
+            )
+
+    def _may_keep(self, said: Words) -> bool:
+        return judge(Purpose.MEMORY, [said], self.policy).is_allowed
+
+    async def _is_passing(self, connection: AsyncConnection, said: Words, chat: ChatRef, author_id: str) -> bool:
+        """Whether what may be kept as it came about is by somebody who wants not to be remembered."""
+        author = await ledger.author(connection, chat, author_id)
+        return author is not None and not self._may_keep(replace(said, refuses_memory=author.refuses_memory))
 
     async def set_content(self, row_id: int, segments: Sequence[Segment]) -> None:
         """Replace what a message says, as its attachments were read; nothing happens if it was deleted."""
-        async with self._database.write() as connection:
+        async with self._archive.write() as connection:
             await questions.set_content(connection, self._cipher, row_id, segments)
 
     async def set_state(self, row_ids: Sequence[int], state: QuestionState) -> None:
         """Say what became of people's messages; they are all of one chat."""
-        async with self._database.write() as connection:
-            await questions.set_state(connection, row_ids, state)
+        async with self._archive.write() as connection:
+            await questions.set_state(connection, row_ids, state, self.now())
 
     async def edit(self, event: MessageEdited) -> int | None:
         """Follow an edit; returns the row that changed.
@@ -118,11 +174,14 @@ class ChatLog:
         None if the message is unknown or deleted, if it says the same as before (a link got its preview), or
         if a later edit has been followed already. What was read of an attachment is kept.
         """
-        chat = await self._find(event.chat)
+        chat = await self._archive.find(event.chat)
         if chat is None:
             return None
-        async with self._database.write() as connection:
-            return await questions.edit(connection, self._cipher, chat, event)
+        async with self._archive.write() as connection:
+            row_id = await questions.edit(connection, self._cipher, chat, event)
+            if row_id is not None:
+                await self.training.refresh(connection, [row_id])
+        return row_id
 
     async def delete(self, event: MessagesDeleted) -> tuple[int, ...]:
         """Wipe what the deleted messages said; returns the rows that it changed.
@@ -130,11 +189,14 @@ class ChatLog:
         A message that waits for an answer becomes CANCELLED. An answer of the bot is wiped once all the
         messages that showed it are deleted.
         """
-        chat = await self._find(event.chat)
+        chat = await self._archive.find(event.chat)
         if chat is None:
             return ()
-        async with self._database.write() as connection:
-            return await questions.delete(connection, chat, event)
+        async with self._archive.write() as connection:
+            row_ids = await questions.delete(connection, chat, event)
+            await self.training.refresh(connection, row_ids)
+            await training.delete_messages(connection, chat, event.ids)
+        return row_ids
 
     # What the bot answers
 
@@ -147,9 +209,11 @@ class ChatLog:
         Raises:
             ValueError: A row is not of this chat, or none of them is a question.
         """
-        row = await self._chat(chat)
-        async with self._database.write() as connection:
-            return await answers.begin(connection, row, question_ids, self.now())
+        row = await self._archive.chat(chat)
+        async with self._archive.write() as connection:
+            answer_id = await answers.begin(connection, row, question_ids, self.now())
+            await training.supersede(connection, question_ids)
+        return answer_id
 
     async def join_answer(self, answer_id: int, question_ids: Sequence[int]) -> None:
         """Let an answer under way be one to these messages, too; those it was begun with stay with it.
@@ -157,7 +221,7 @@ class ChatLog:
         Raises:
             ValueError: A row is not of the answer's chat.
         """
-        async with self._database.write() as connection:
+        async with self._archive.write() as connection:
             await answers.join(connection, answer_id, question_ids)
 
     async def write_answer(
@@ -170,7 +234,7 @@ class ChatLog:
         finish_reason: str | None,
     ) -> None:
         """Make an answer's text durable, before it is delivered; one that is WRITING becomes WRITTEN."""
-        async with self._database.write() as connection:
+        async with self._archive.write() as connection:
             await answers.write(
                 connection,
                 self._cipher,
@@ -190,47 +254,51 @@ class ChatLog:
         Raises:
             ValueError: `state` is WRITING or WRITTEN.
         """
-        async with self._database.write() as connection:
-            await answers.end(connection, answer_id, state)
+        async with self._archive.write() as connection:
+            await self._end(connection, answer_id, state)
+
+    async def _end(self, connection: AsyncConnection, answer_id: int, state: AnswerState) -> None:
+        await answers.end(connection, answer_id, state, self.now())
+        await self.training.refresh(connection, [answer_id])
 
     async def expire(self, unfinished: Unfinished) -> None:
         """Leave undone what an earlier run has left: its questions become EXPIRED.
 
         An answer that has a text becomes UNDELIVERED, any other FAILED.
         """
-        async with self._database.write() as connection:
+        async with self._archive.write() as connection:
             if unfinished.answer_id is not None:
                 is_written = unfinished.state is AnswerState.WRITTEN
                 state = AnswerState.UNDELIVERED if is_written else AnswerState.FAILED
-                await answers.end(connection, unfinished.answer_id, state)
-            await questions.set_state(connection, unfinished.question_ids, QuestionState.EXPIRED)
+                await self._end(connection, unfinished.answer_id, state)
+            await questions.set_state(connection, unfinished.question_ids, QuestionState.EXPIRED, self.now())
 
     async def posting(self, answer_id: int, part: int, nonce: str) -> None:
         """Note that a part of an answer is about to be sent; comes before the send.
 
         A part that was posted before is about to be sent anew: what it was known by is forgotten.
         """
-        async with self._database.write() as connection:
+        async with self._archive.write() as connection:
             await answers.posting(connection, answer_id, part, nonce, self.now())
 
     async def posted(self, answer_id: int, part: int, message_id: MessageId) -> None:
         """Note that the platform has acknowledged a part."""
-        async with self._database.write() as connection:
+        async with self._archive.write() as connection:
             await answers.posted(connection, answer_id, part, message_id)
 
     async def unposted(self, answer_id: int, part: int) -> None:
         """Note that the message which showed a part is gone."""
-        async with self._database.write() as connection:
+        async with self._archive.write() as connection:
             await answers.unposted(connection, answer_id, part)
 
     async def give_feedback(
         self, chat: ChatRef, message_id: MessageId, user_id: str, score: int, source: FeedbackSource
     ) -> bool:
         """Keep what a person thinks of an answer: 1, -1, or 0 to take it back; False if it is no answer of ours."""
-        row = await self._find(chat)
+        row = await self._archive.find(chat)
         if row is None:
             return False
-        async with self._database.write() as connection:
+        async with self._archive.write() as connection:
             return await feedback.give(connection, row, message_id, user_id, score, source, self.now())
 
     # What is remembered
@@ -243,10 +311,10 @@ class ChatLog:
         Deleted messages are left out, and a turn without any question left. A quoted message stands in the
         first of the turns given that quotes it.
         """
-        row = await self._find(chat)
+        row = await self._archive.find(chat)
         if row is None:
             return []
-        async with self._database.read() as connection:
+        async with self._archive.read() as connection:
             return await memory.history(connection, self._cipher, row, limit_turns, before_turn)
 
     async def chain(self, chat: ChatRef, reply_to: MessageId, *, limit_turns: int = 50) -> list[LoggedTurn]:
@@ -254,34 +322,34 @@ class ChatLog:
 
         Never from before the last reset, and never out of the chat.
         """
-        row = await self._find(chat)
+        row = await self._archive.find(chat)
         if row is None:
             return []
-        async with self._database.read() as connection:
+        async with self._archive.read() as connection:
             return await memory.chain(connection, self._cipher, row, reply_to, limit_turns)
 
     async def answer_at(self, chat: ChatRef, message_id: MessageId) -> LoggedAnswer | None:
         """The answer that a message of the bot shows, or a part of it."""
-        row = await self._find(chat)
+        row = await self._archive.find(chat)
         if row is None:
             return None
-        async with self._database.read() as connection:
+        async with self._archive.read() as connection:
             return await memory.answer_at(connection, self._cipher, row, message_id)
 
     async def last_answer(self, chat: ChatRef) -> LoggedAnswer | None:
         """The newest answer in a chat since its reset, under way or not; failed ones count, too."""
-        row = await self._find(chat)
+        row = await self._archive.find(chat)
         if row is None:
             return None
-        async with self._database.read() as connection:
+        async with self._archive.read() as connection:
             return await memory.last_answer(connection, self._cipher, row)
 
     async def answer_in(self, chat: ChatRef, turn: int) -> LoggedAnswer | None:
         """The answer of a turn, as it stands now."""
-        row = await self._find(chat)
+        row = await self._archive.find(chat)
         if row is None:
             return None
-        async with self._database.read() as connection:
+        async with self._archive.read() as connection:
             return await memory.answer_in(connection, self._cipher, row, turn)
 
     async def unfinished(self, platform: str, account: str) -> list[Unfinished]:
@@ -289,45 +357,45 @@ class ChatLog:
 
         Each answer that was under way, and then per person the messages that wait for one.
         """
-        async with self._database.read() as connection:
+        async with self._archive.read() as connection:
             return await memory.unfinished(connection, self._cipher, platform, account)
 
     async def has_spoken_in(self, chat: ChatRef) -> bool:
         """Whether the bot has ever answered in a chat, as far as retention lets it remember."""
-        row = await self._find(chat)
+        row = await self._archive.find(chat)
         if row is None:
             return False
-        async with self._database.read() as connection:
+        async with self._archive.read() as connection:
             return await memory.has_spoken(connection, row)
 
     # Chats
 
     async def chat_settings(self, chat: ChatRef) -> ChatSettings:
         """What people set for exactly this chat; the defaults if nothing."""
-        row = await self._find(chat)
+        row = await self._archive.find(chat)
         if row is None:
             return ChatSettings()
-        async with self._database.read() as connection:
+        async with self._archive.read() as connection:
             return await chats.settings(connection, self._cipher, row)
 
     async def save_chat_settings(self, chat: ChatRef, settings: ChatSettings, *, is_private: bool) -> None:
         """Replace all settings of a chat."""
-        row = await self._chat(chat, is_private=is_private)
-        async with self._database.write() as connection:
+        row = await self._archive.chat(chat, is_private=is_private)
+        async with self._archive.write() as connection:
             await chats.save_settings(connection, self._cipher, row, settings)
 
     async def reset(self, chat: ChatRef) -> None:
         """Start over: nothing said so far is remembered any more."""
-        row = await self._find(chat)
+        row = await self._archive.find(chat)
         if row is not None:
-            async with self._database.write() as connection:
+            async with self._archive.write() as connection:
                 await chats.reset(connection, row)
 
     async def forget_before(self, chat: ChatRef, turn: int) -> None:
         """Let the window of `history` begin at `turn`; it never moves back."""
-        row = await self._find(chat)
+        row = await self._archive.find(chat)
         if row is not None:
-            async with self._database.write() as connection:
+            async with self._archive.write() as connection:
                 await chats.forget_before(connection, row, turn)
 
     async def move_chat(self, old: ChatRef, new: ChatRef) -> None:
@@ -336,9 +404,35 @@ class ChatLog:
         Message ids of the old place are not given back any more, as the new one counts from 1 again. What was
         said in the new place already stays, and comes after what was said in the old one.
         """
-        async with self._database.write() as connection:
-            await chats.move(connection, self._cipher, old, new)
-        self._known.clear()
+        async with self._archive.write() as connection:
+            await moving.move(connection, self._cipher, old, new)
+        self._archive.forget_chats()
+
+    # What people may ask for
+
+    async def forget(self, platform: str, user_id: str) -> Forgotten:
+        """Remove all that is kept of a person, on every account of the platform, for good.
+
+        Consents are withdrawn in the ledger; what stands in it then leads to nobody, as the link to the pseudonym
+        is destroyed. That goes for a refusal to be remembered, too: whoever comes back is a stranger.
+        """
+        return await self._forget(Person(platform, user_id), None)
+
+    async def forget_in(self, platform: str, user_id: str, chat: ChatRef) -> Forgotten:
+        """Remove all that is kept of a person in a chat and its threads, for good; the consent to training ends."""
+        return await self._forget(Person(platform, user_id), chat)
+
+    async def _forget(self, person: Person, chat: ChatRef | None) -> Forgotten:
+        async with self._archive.write() as connection:
+            forgotten = await forgetting.forget(connection, person, chat, self.now())
+        self._archive.forget_chats()
+        await self._database.tidy()
+        return forgotten
+
+    async def export(self, platform: str, user_id: str) -> dict[str, object]:
+        """All that is kept of a person, as values that JSON knows; nothing that somebody else has said."""
+        async with self._archive.read() as connection:
+            return await exporting.export(connection, self._cipher, Person(platform, user_id), self.now())
 
     # Upkeep
 
@@ -349,33 +443,15 @@ class ChatLog:
         """
         return await retention.purge(self._database, before)
 
+    async def purge_training(self, before: datetime) -> int:
+        """Remove for good the turns of the training log from before a time; returns how many messages."""
+        return await self.training.purge(before)
+
     async def rotate_key(self) -> Rotation:
         """Encrypt everything with a new key, while bots may be running; see `bots.chatlog.rotation`."""
         return await rotation.rotate(self._database, self._cipher)
 
     async def stats(self) -> LogStats:
         """How much the log holds."""
-        async with self._database.read() as connection:
+        async with self._archive.read() as connection:
             return await counts.count(connection, self._database.name)
-
-    async def _find(self, ref: ChatRef) -> ChatRow | None:
-        if (known := self._known.get(ref)) is not None:
-            self._known.move_to_end(ref)
-            return known
-        async with self._database.read() as connection:
-            row = await chats.find(connection, ref)
-        return row and self._remember(row)
-
-    async def _chat(self, ref: ChatRef, *, is_private: bool | None = None) -> ChatRow:
-        row = await self._find(ref)
-        if row is not None and is_private in {None, row.is_private}:
-            return row
-        async with self._database.write() as connection:
-            row = await chats.ensure(connection, ref, is_private, self.now())
-        return self._remember(row)
-
-    def _remember(self, row: ChatRow) -> ChatRow:
-        self._known[row.ref] = row
-        if len(self._known) > KNOWN_CHATS:
-            self._known.popitem(last=False)
-        return row

@@ -12,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bots.chatlog import chats as chat_rows
 from bots.chatlog import content, schema
-from bots.chatlog.chats import CONTENT, MOVED, ChatRow
+from bots.chatlog.chats import ChatRow
 from bots.chatlog.cipher import Cipher
 from bots.chatlog.database import AnyRow
+from bots.chatlog.moving import MOVED
+from bots.chatlog.places import CONTENT
 from bots.chatlog.records import (
     SETTLED,
     AnswerState,

@@ -10,11 +10,12 @@ from sqlalchemy import ColumnElement, Select, select, update
 from sqlalchemy import delete as delete_from
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bots.chatlog import content
-from bots.chatlog.chats import CONTENT, ChatRow, find_of, hold
+from bots.chatlog import content, passing
+from bots.chatlog.chats import ChatRow, find_of, hold
 from bots.chatlog.cipher import Cipher
 from bots.chatlog.content import Content
 from bots.chatlog.database import insert
+from bots.chatlog.places import CONTENT
 from bots.chatlog.records import SETTLED, QuestionState
 from bots.chatlog.schema import messages, posts
 from bots.message import Addressed, Message, MessageEdited, MessagesDeleted, Quote, Segment, User
@@ -27,16 +28,21 @@ async def receive(
     message: Message,
     state: QuestionState,
     addressed: frozenset[Addressed],
+    *,
+    is_passing: bool,
 ) -> int | None:
     """Store a message; None if it was there already."""
     values = {
         **_said(cipher, chat, message.author, message.segments),
+        "is_passing": is_passing,
         "platform_id": message.id,
         "reply_to": message.quote.id if message.quote else None,
         "addressed": ",".join(sorted(addressed)),
         "sent_at": message.time,
         "state": state,
     }
+    if is_passing and state is not QuestionState.WAITING:  # nothing is going to be done with what it says
+        values |= {"content": None, "key_id": None}
     statement = insert(connection, messages).values(values)
     # What was context may come to be answered; nothing else is ever taken twice.
     only_context = (messages.c.state == QuestionState.CONTEXT) & messages.c.deleted_at.is_(None)
@@ -51,7 +57,14 @@ async def receive(
 
 
 async def note(
-    connection: AsyncConnection, cipher: Cipher, chat: ChatRow, quote: Quote, author: User, time: datetime
+    connection: AsyncConnection,
+    cipher: Cipher,
+    chat: ChatRow,
+    quote: Quote,
+    author: User,
+    time: datetime,
+    *,
+    is_passing: bool,
 ) -> int | None:
     """Store a quoted message as context; None if it was there already."""
     statement = insert(connection, messages).values(
@@ -59,6 +72,7 @@ async def note(
         platform_id=quote.id,
         sent_at=time,
         state=QuestionState.CONTEXT,
+        is_passing=is_passing,
     )
     done = statement.on_conflict_do_nothing(index_elements=["chat_id", "platform_id"]).returning(messages.c.id)
     row_id: int | None = (await connection.execute(done)).scalar_one_or_none()
@@ -84,6 +98,7 @@ async def set_content(connection: AsyncConnection, cipher: Cipher, row_id: int, 
 
 async def edit(connection: AsyncConnection, cipher: Cipher, chat: ChatRow, event: MessageEdited) -> int | None:
     """Replace what a message says, if the edit is news."""
+    await hold(connection, chat)
     row = (await connection.execute(_content(chat).where(messages.c.platform_id == event.id))).one_or_none()
     if row is None or (row.edited_at is not None and row.edited_at > event.time):
         return None
@@ -117,14 +132,16 @@ async def _replace(
     await connection.execute(update(messages).where(messages.c.id == row_id).values(values))
 
 
-async def set_state(connection: AsyncConnection, row_ids: Sequence[int], state: QuestionState) -> None:
-    """Say what became of people's messages; they are of one chat."""
+async def set_state(connection: AsyncConnection, row_ids: Sequence[int], state: QuestionState, now: datetime) -> None:
+    """Say what became of people's messages, which are of one chat; wipe what was kept only until then."""
     chat = await find_of(connection, row_ids[0]) if row_ids else None
     if chat is None:
         return
     await hold(connection, chat)
     is_one = messages.c.id.in_(row_ids) & (messages.c.role == "user")
     await connection.execute(update(messages).where(is_one).values(state=state))
+    if state is not QuestionState.WAITING:
+        await passing.wipe_given_up(connection, row_ids, now)
 
 
 async def delete(connection: AsyncConnection, chat: ChatRow, event: MessagesDeleted) -> tuple[int, ...]:

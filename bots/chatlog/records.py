@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from bots.message import Addressed, ChatRef, MessageId, Segment, User
+from bots.policy import Purpose
 
 
 class QuestionState(StrEnum):
@@ -61,11 +62,13 @@ class ChatSettings:
 
     Attributes:
         persona: System message; None for the default.
+        plugins_off: Names of plugins that are not to act here.
     """
 
     persona: str | None = None
     trigger: Trigger = Trigger.ADDRESSED
     keywords: tuple[str, ...] = ()
+    plugins_off: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,7 @@ class LogStats:
         revision: The format of its tables.
         questions: People's messages by state.
         answers: The bot's by state.
+        others: Rows of the other tables, by name.
         keys: Encrypted rows by key id.
     """
 
@@ -198,6 +202,7 @@ class LogStats:
     answers: dict[AnswerState, int]
     posts: int
     feedback: int
+    others: dict[str, int]
     keys: dict[str, int]
     oldest: datetime | None
 
@@ -209,3 +214,163 @@ class Rotation:
     key_id: str
     num_rows: int
     dropped_key_ids: tuple[str, ...]
+
+
+# Consent
+
+
+class ConsentSource(StrEnum):
+    """How a person's decision came about."""
+
+    COMMAND = "command"
+    BUTTON = "button"
+    CONSOLE = "console"
+    FORGET = "forget"  # it ended with all else that was kept of the person
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True)
+class Person:
+    """Someone's account on a platform."""
+
+    platform: str
+    id: str
+
+
+@dataclass(frozen=True)
+class ConsentEntry:
+    """One decision of a person, as the ledger has it.
+
+    Attributes:
+        chat_uuid: The chat that it is for, by the name that it has in the log only.
+        wording_id: Of the text that was in force when it was made.
+    """
+
+    pseudonym: str
+    chat_uuid: str
+    purpose: Purpose
+    is_granted: bool
+    wording_id: str
+    at: datetime
+    source: ConsentSource
+
+
+# Training
+
+
+class TrainingRole(StrEnum):
+    """Who speaks in what may be trained on."""
+
+    USER = "user"
+    BOT = "bot"
+    CORRECTION = "correction"  # what a person says that the bot should have said
+
+
+@dataclass(frozen=True)
+class TrainableMessage:
+    """One message of a turn that may be trained on.
+
+    Attributes:
+        message_id: What `TrainingLog.note_model` knows it by; a correction has that of the answer.
+        pseudonym: Who wrote it; empty for the bot.
+        segments: Mentions in them name no id.
+        rule: What let it in.
+    """
+
+    message_id: int
+    role: TrainingRole
+    pseudonym: str
+    segments: tuple[Segment, ...]
+    sent_at: datetime
+    rule: str
+
+
+@dataclass(frozen=True)
+class TrainableTurn:
+    """What people asked, what the bot answered, and perhaps what it should have answered; in that order.
+
+    Attributes:
+        chat_uuid: Tells turns of one chat from those of others, and nothing else.
+        model_version: What wrote the answer.
+    """
+
+    turn: int
+    chat_uuid: str
+    platform: str
+    messages: tuple[TrainableMessage, ...]
+    model_version: str | None
+
+
+@dataclass(frozen=True)
+class TrainingCounts:
+    """How much may be trained on.
+
+    Attributes:
+        passing: Turns of the training log by the rule that lets them be trained on today.
+        refused: Turns of the conversations by the rule that refuses them.
+    """
+
+    passing: dict[str, int]
+    refused: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was removed of a person.
+
+    Attributes:
+        messages: Of the person.
+        answers: Of the bot, to them.
+        feedback: By the person, or on those answers; the same for `corrections`.
+        training_messages: Of all turns in which the person speaks.
+        chats: Private ones, with their settings.
+        consents: That were in force, and are withdrawn.
+        model_versions: Models that have seen words of the person, and cannot unlearn them.
+    """
+
+    messages: int = 0
+    answers: int = 0
+    posts: int = 0
+    feedback: int = 0
+    corrections: int = 0
+    training_messages: int = 0
+    plugin_data: int = 0
+    requests: int = 0
+    chats: int = 0
+    consents: int = 0
+    model_versions: tuple[str, ...] = ()
+
+
+# Mail between the bots and the programs beside them
+
+
+class RequestState(StrEnum):
+    """What became of a request."""
+
+    WAITING = "waiting"
+    TAKEN = "taken"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Request:
+    """Something that a person has asked for, and that another program does."""
+
+    id: int
+    kind: str
+    chat_key: str
+    user: Person
+    asked_at: datetime
+    state: RequestState
+    changed_at: datetime
+    note: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that another program has to tell."""
+
+    id: int
+    text: str
+    created_at: datetime

@@ -46,7 +46,11 @@ class Purgeable(Protocol):
     """What `keep_retention` needs of a chat log."""
 
     async def purge(self, before: datetime) -> int:
-        """Remove what is older."""
+        """Remove conversations that are older."""
+        ...
+
+    async def purge_training(self, before: datetime) -> int:
+        """Remove copies for training that are older."""
         ...
 
 
@@ -54,14 +58,27 @@ async def keep_retention(
     log: Purgeable,
     retention_days: int,
     *,
+    training_days: int = 0,
     now: Callable[[], datetime],
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> None:
-    """Remove what is too old, now and every hour, until cancelled; returns at once if all is kept for ever."""
-    while retention_days:
-        try:
-            if number := await log.purge(now() - timedelta(days=retention_days)):
-                logger.info("removed %d messages that were older than %d days", number, retention_days)
-        except DatabaseError as error:
-            logger.error("old messages were not removed, which is tried again in an hour: %s", error)  # noqa: TRY400
+    """Remove what is too old, now and every hour, until cancelled; returns at once if all is kept for ever.
+
+    Args:
+        retention_days: How long conversations are kept; 0 for ever.
+        training_days: How long copies for training are; 0 for ever.
+    """
+    limits = ((log.purge, retention_days, "messages"), (log.purge_training, training_days, "copies for training"))
+    while any(days for _, days, _ in limits):
+        for purge_old, days, what in limits:
+            if days:
+                await _purge(purge_old, days, what, now())
         await sleep(INTERVAL_S)
+
+
+async def _purge(purge_old: Callable[[datetime], Awaitable[int]], days: int, what: str, now: datetime) -> None:
+    try:
+        if number := await purge_old(now - timedelta(days=days)):
+            logger.info("removed %d %s that were older than %d days", number, what, days)
+    except DatabaseError as error:
+        logger.error("old %s were not removed, which is tried again in an hour: %s", what, error)  # noqa: TRY400

@@ -11,28 +11,21 @@ import asyncio
 from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Table, bindparam, select, update
+from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bots.chatlog import counts
-from bots.chatlog.chats import COLUMNS, CONTENT, KEYWORDS, PERSONA, chat_row
 from bots.chatlog.cipher import Cipher
 from bots.chatlog.database import AnyRow, Database
 from bots.chatlog.keys import Key, KeyRing, create_keys, read_keys, replace_keys, sole_rotation
+from bots.chatlog.places import ENCRYPTED, Encrypted
 from bots.chatlog.records import Rotation
-from bots.chatlog.schema import chats, messages
 from bots.errors import DatabaseError
 
 # Rows in one transaction, for which a bot's write may have to wait: about 20 ms on SQLite.
 BATCH = 200
 # Between two transactions, as SQLite does not queue those who wait for its lock: they look again after a while.
 PAUSE_S = 0.03
-
-# Encrypted columns, and what their ciphertexts are bound to.
-ENCRYPTED: dict[Table, dict[str, str]] = {
-    messages: {"content": CONTENT},
-    chats: {"persona": PERSONA, "keywords": KEYWORDS},
-}
 
 
 async def open_cipher(database: Database, key_file: Path) -> Cipher:
@@ -67,9 +60,9 @@ def _named(key_ids: Iterable[str]) -> str:
 
 async def _try_key(connection: AsyncConnection, cipher: Cipher, key_id: str) -> None:
     """Decrypt one row of each table, so that a wrong key shows at once and not in the middle of a talk."""
-    for table in ENCRYPTED:
-        for row in await _rows(connection, table, table.c.key_id == key_id, limit=1):
-            _opened(cipher, table, row)
+    for encrypted in ENCRYPTED:
+        for row in await _rows(connection, encrypted, encrypted.table.c.key_id == key_id, limit=1):
+            _opened(cipher, encrypted, row)
 
 
 async def rotate(database: Database, cipher: Cipher) -> Rotation:
@@ -85,8 +78,8 @@ async def rotate(database: Database, cipher: Cipher) -> Rotation:
         replace_keys(path, keys, is_rotating=True)
         number = 0
         while old := set(await _keys_in_use(database)) - {keys[0].id}:
-            for table in ENCRYPTED:
-                while batch := await _rotate_batch(database, cipher, table, old, keys[0]):
+            for encrypted in ENCRYPTED:
+                while batch := await _rotate_batch(database, cipher, encrypted, old, keys[0]):
                     number += batch
                     await asyncio.sleep(PAUSE_S)
         replace_keys(path, keys[:2], is_rotating=False)  # no row uses the rest any more
@@ -99,19 +92,19 @@ async def _keys_in_use(database: Database) -> dict[str, int]:
         return await counts.keys_in_use(connection)
 
 
-async def _rotate_batch(database: Database, cipher: Cipher, table: Table, old: Set[str], key: Key) -> int:
+async def _rotate_batch(database: Database, cipher: Cipher, encrypted: Encrypted, old: Set[str], key: Key) -> int:
     """Encrypt a few rows anew that are under old keys; returns how many, 0 if none is left or all are in use."""
-    names = list(ENCRYPTED[table])
+    table, names = encrypted.table, list(encrypted.columns)
     statement = (
         update(table)
         .where(table.c.id == bindparam("row_id"))
         .values({name: bindparam(f"new_{name}") for name in names} | {"key_id": key.id})
     )
     async with database.write() as connection:
-        rows = await _rows(connection, table, table.c.key_id.in_(old), limit=BATCH)
+        rows = await _rows(connection, encrypted, table.c.key_id.in_(old), limit=BATCH)
         changes = []
         for row in rows:
-            sealed = {name: cipher.seal(place, data, key).blob for name, place, data in _opened(cipher, table, row)}
+            sealed = {name: cipher.seal(place, data, key).blob for name, place, data in _opened(cipher, encrypted, row)}
             changes.append({"row_id": row.row_id} | {f"new_{name}": sealed.get(name) for name in names})
         if changes:
             await connection.execute(statement, changes)
@@ -119,22 +112,22 @@ async def _rotate_batch(database: Database, cipher: Cipher, table: Table, old: S
 
 
 async def _rows(
-    connection: AsyncConnection, table: Table, condition: ColumnElement[bool], limit: int
+    connection: AsyncConnection, encrypted: Encrypted, condition: ColumnElement[bool], limit: int
 ) -> Sequence[AnyRow]:
-    columns = (table.c[name] for name in ENCRYPTED[table])
-    found = select(table.c.id.label("row_id"), *columns, *COLUMNS).where(condition).limit(limit)
-    if table is not chats:
-        found = found.join(chats, chats.c.id == table.c.chat_id)
+    table = encrypted.table
+    columns = (table.c[name] for name in encrypted.columns)
+    owner = (column.label(f"owner_{i}") for i, column in enumerate(encrypted.owner))
+    found = select(table.c.id.label("row_id"), *columns, *owner).select_from(encrypted.source)
+    found = found.where(condition).limit(limit)
     # For PostgreSQL: who never waits for a row stands in nobody's way for long, and cannot be part of a deadlock.
     found = found.with_for_update(key_share=True, skip_locked=True, of=table)
     return (await connection.execute(found)).all()
 
 
-def _opened(cipher: Cipher, table: Table, row: AnyRow) -> list[tuple[str, str, bytes]]:
+def _opened(cipher: Cipher, encrypted: Encrypted, row: AnyRow) -> list[tuple[str, str, bytes]]:
     """The encrypted columns of a row that are not empty: name, place and what they say."""
-    chat = chat_row(row)
     return [
-        (name, chat.place(column), cipher.open(chat.place(column), getattr(row, name)))
-        for name, column in ENCRYPTED[table].items()
+        (name, encrypted.place(row, name), cipher.open(encrypted.place(row, name), getattr(row, name)))
+        for name in encrypted.columns
         if getattr(row, name) is not None
     ]

@@ -76,6 +76,7 @@ chats = Table(
     Column("keywords", LargeBinary),  # encrypted JSON list
     Column("key_id", Text),
     Column("trigger", Text, nullable=False),  # records.Trigger
+    Column("plugins_off", Text),  # JSON list of names; empty if none
     Column("reset_at", BigInteger),  # turns up to this one are forgotten
     Column("window_from", BigInteger),  # turns before this one are out of the model's window
     Column("created_at", UtcTime, nullable=False),
@@ -110,14 +111,14 @@ messages = Table(
     Column("model_version", Text),
     Column("prompt_sha256", Text),
     Column("finish_reason", Text),
-    # Nothing sets it yet: it takes the platform's leave and everybody's consent.
-    Column("is_trainable", Boolean, nullable=False, server_default=false()),
+    Column("is_passing", Boolean, nullable=False, server_default=false()),  # kept only until it is answered
     CheckConstraint("role IN ('user', 'bot')", name="role"),
     UniqueConstraint("chat_id", "platform_id"),
     Index("ix_messages_turn", "chat_id", "turn"),
     Index("ix_messages_answer_id", "answer_id"),
     Index("ix_messages_sent_at", "sent_at"),
     Index("ix_messages_key_id", "key_id"),
+    Index("ix_messages_author_id", "author_id"),
     Index("ix_messages_open", "chat_id", sqlite_where=OPEN_STATES, postgresql_where=OPEN_STATES),
     sqlite_autoincrement=True,  # an id is never used twice: turns are ordered by it
 )
@@ -148,5 +149,151 @@ feedback = Table(
     Column("given_at", UtcTime, nullable=False),
     CheckConstraint("score IN (-1, 1)", name="score"),
     UniqueConstraint("message_id", "user_id", "source"),
+    sqlite_autoincrement=True,
+)
+
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("message_id", Id, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),  # the bot's answer
+    Column("user_id", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),  # encrypted
+    Column("key_id", Text, nullable=False),
+    Column("given_at", UtcTime, nullable=False),
+    UniqueConstraint("message_id", "user_id"),
+    Index("ix_corrections_user_id", "user_id"),
+    Index("ix_corrections_key_id", "key_id"),
+    sqlite_autoincrement=True,
+)
+
+# The one link between a person and a pseudonym. Without the row nobody can tell whose the pseudonym was, as its key
+# was random.
+people = Table(
+    "people",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("platform", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("key", LargeBinary, nullable=False),  # encrypted
+    Column("key_id", Text, nullable=False),
+    Column("pseudonym", Text, nullable=False, unique=True),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("platform", "user_id"),
+    Index("ix_people_key_id", "key_id"),
+    sqlite_autoincrement=True,
+)
+
+# A ledger: rows are added, and triggers refuse to change or remove any.
+consents = Table(
+    "consents",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("pseudonym", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("chat_uuid", Text, nullable=False),  # chats.uuid, of the chat that a thread is in: no id that names a person
+    Column("purpose", Text, nullable=False),  # bots.policy.Purpose
+    Column("is_granted", Boolean, nullable=False),
+    Column("wording_id", Text, nullable=False),
+    Column("wording_sha256", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("source", Text, nullable=False),  # records.ConsentSource
+    Index("ix_consents_standing", "pseudonym", "chat_uuid", "purpose"),
+    Index("ix_consents_chat_uuid", "chat_uuid"),
+    sqlite_autoincrement=True,
+)
+
+# The second log: copies, under pseudonyms, of what the policy lets be trained on; with a retention of its own.
+training_messages = Table(
+    "training_messages",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("chat_uuid", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("turn", BigInteger, nullable=False),
+    # messages.id of what it is a copy of, or of the answer that it corrects; that row may be gone by now.
+    Column("message_id", BigInteger, nullable=False),
+    # On people's messages, as in `messages`: who deletes one is followed though the row is gone.
+    Column("platform_id", Text),
+    Column("role", Text, nullable=False),
+    Column("pseudonym", Text, nullable=False),  # empty on the bot's rows
+    Column("content", LargeBinary, nullable=False),  # encrypted
+    Column("key_id", Text, nullable=False),
+    Column("addressed", Text, nullable=False),
+    Column("sent_at", UtcTime, nullable=False),
+    Column("rule", Text, nullable=False),  # what let it in: bots.policy.Verdict.rule
+    Column("wording_id", Text, nullable=False),  # what its author has agreed to; empty on the bot's rows
+    Column("model_version", Text),  # on the bot's rows
+    Column("kept_at", UtcTime, nullable=False),
+    CheckConstraint("role IN ('user', 'bot', 'correction')", name="role"),
+    UniqueConstraint("message_id", "role", "pseudonym"),
+    Index("ix_training_messages_turn", "turn"),
+    Index("ix_training_messages_platform_id", "chat_uuid", "platform_id"),
+    Index("ix_training_messages_pseudonym", "pseudonym"),
+    Index("ix_training_messages_sent_at", "sent_at"),
+    Index("ix_training_messages_key_id", "key_id"),
+    sqlite_autoincrement=True,
+)
+
+# Whose words each model has seen.
+lineage = Table(
+    "lineage",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("model_version", Text, nullable=False),
+    Column("pseudonym", Text, nullable=False),
+    Column("num_messages", Integer, nullable=False),
+    Column("noted_at", UtcTime, nullable=False),
+    Column("forgotten_at", UtcTime),  # since when nobody knows any more who that was
+    UniqueConstraint("model_version", "pseudonym"),
+    Index("ix_lineage_pseudonym", "pseudonym"),
+    sqlite_autoincrement=True,
+)
+
+plugin_data = Table(
+    "plugin_data",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("plugin", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("owner", Text, nullable=False),  # empty, chats.uuid, or platform/user id, percent-encoded
+    Column("key", Text, nullable=False),
+    Column("value", LargeBinary, nullable=False),  # encrypted JSON
+    Column("key_id", Text, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    CheckConstraint("scope IN ('plugin', 'chat', 'user')", name="scope"),
+    UniqueConstraint("plugin", "scope", "owner", "key"),
+    Index("ix_plugin_data_owner", "scope", "owner"),
+    Index("ix_plugin_data_key_id", "key_id"),
+    sqlite_autoincrement=True,
+)
+
+# What a person asks of the programs beside the bot; nothing of what was said.
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("chat_key", Text, nullable=False),  # ChatRef.key
+    Column("user_platform", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("state", Text, nullable=False),  # records.RequestState
+    Column("changed_at", UtcTime, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    CheckConstraint("state IN ('waiting', 'taken', 'done', 'failed')", name="state"),
+    Index("ix_requests_kind", "kind", "state"),
+    Index("ix_requests_user", "user_platform", "user_id"),
+    sqlite_autoincrement=True,
+)
+
+# What those programs have to tell; nothing of what was said.
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("delivered_at", UtcTime),
     sqlite_autoincrement=True,
 )

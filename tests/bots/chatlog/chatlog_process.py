@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from bots.chatlog import AnswerState, ChatLog, DatabaseSettings, QuestionState
-from bots.message import ChatRef, Message, MessageId, Text, User
+from bots.message import Addressed, ChatRef, Message, MessageId, Text, User
 
 CHAT = ChatRef("telegram", "bot1", "process")
 
@@ -21,7 +21,9 @@ async def main(what: str, url: str, key_file: str, first: str = "0") -> None:
         number = int(first)
         while what != "open":
             number += 1
-            row_id = await log.receive(message(number, log), QuestionState.WAITING, addressed=frozenset())
+            row_id = await log.receive(
+                message(number, log), QuestionState.WAITING, addressed=frozenset({Addressed.DIRECT})
+            )
             assert row_id is not None
             if what == "turns":
                 answer_id = await log.begin_answer(CHAT, [row_id])

@@ -5,13 +5,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bots.chatlog import AnswerState, ChatLog, DatabaseSettings, QuestionState
+from bots.chatlog import AnswerState, ChatLog, ConsentSource, DatabaseSettings, QuestionState, TrainableTurn
 from bots.message import Addressed, ChatRef, Message, MessageId, Quote, Segment, Text, User
+from bots.policy import Policy, Purpose
 
 START = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 CHAT = ChatRef("telegram", "bot1", "100")
 ANNA = User("telegram", "7", "Anna")
 BERT = User("telegram", "8", "Bert")
+DIRECT = frozenset({Addressed.DIRECT})
+CONFIRMED = Policy(telegram_confirmed=True)
 
 
 class Clock:
@@ -48,9 +51,7 @@ def message(
 
 async def ask(log: ChatLog, id: str | int, text: str = "hello", **values: Any) -> int:
     """Receive a question; returns its row id."""
-    row_id = await log.receive(
-        message(id, text, **values), QuestionState.WAITING, addressed=frozenset({Addressed.DIRECT})
-    )
+    row_id = await log.receive(message(id, text, **values), QuestionState.WAITING, addressed=DIRECT)
     assert row_id is not None
     return row_id
 
@@ -92,3 +93,31 @@ def said(turns: Sequence[Any]) -> list[tuple[list[str], str]]:
 
 def words(segments: Sequence[Segment]) -> str:
     return "".join(segment.text for segment in segments if isinstance(segment, Text))
+
+
+async def decide(
+    log: ChatLog,
+    is_granted: bool = True,
+    *,
+    user: User = ANNA,
+    chat: ChatRef = CHAT,
+    purpose: Purpose = Purpose.TRAINING,
+    is_private: bool = False,
+    source: ConsentSource = ConsentSource.COMMAND,
+) -> None:
+    """Record what a person decides."""
+    await log.consents.record(user, chat, purpose, is_granted=is_granted, source=source, is_private=is_private)
+
+
+async def talk_now(log: ChatLog, number: int, chat: ChatRef = CHAT, **values: Any) -> int:
+    """`talk`, said after all that happened so far."""
+    return await talk(log, number, chat, time=log.now(), **values)
+
+
+async def trainable(log: ChatLog) -> list[TrainableTurn]:
+    return [turn async for turn in log.training.turns()]
+
+
+def spoken(turns: Sequence[TrainableTurn]) -> list[list[tuple[str, str]]]:
+    """Turns as roles and texts."""
+    return [[(str(each.role), words(each.segments)) for each in turn.messages] for turn in turns]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from chatlog_samples import Clock, settings
+from chatlog_samples import CONFIRMED, Clock, settings
 
 from bots.chatlog import ChatLog, DatabaseSettings
 
@@ -45,4 +45,11 @@ def clock() -> Clock:
 @pytest.fixture
 async def log(log_settings: DatabaseSettings, clock: Clock) -> AsyncIterator[ChatLog]:
     async with ChatLog.open(log_settings, now=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def confirmed_log(log_settings: DatabaseSettings, clock: Clock) -> AsyncIterator[ChatLog]:
+    """One whose operator has confirmed Telegram's terms."""
+    async with ChatLog.open(log_settings, policy=CONFIRMED, now=clock) as opened:
         yield opened

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from chatlog_samples import settings, talk
+from chatlog_samples import CONFIRMED, decide, settings, talk, talk_now
 
-from bots.chatlog import ChatLog, DatabaseSettings
+from bots.chatlog import ChatLog, DatabaseSettings, PolicySettings
 from bots.chatlog.__main__ import main
+from bots.policy import CLOSED, Policy
 
 ROOT = Path(__file__).parents[3]
 
@@ -21,6 +22,8 @@ def environment(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("DATABASE_KEY_FILE", str(log_settings.key_file))
     monkeypatch.delenv("DATABASE_RETENTION_DAYS", raising=False)
+    for name in ("DISCORD_PERMISSION", "TELEGRAM_CONFIRMED", "OTHER_PLATFORMS", "TRAINING_RETENTION_DAYS"):
+        monkeypatch.delenv(f"POLICY_{name}", raising=False)
     monkeypatch.chdir(tmp_path)  # where no .env is
     return log_settings
 
@@ -35,7 +38,7 @@ def test_the_commands_look_after_a_log(environment: DatabaseSettings, capsys: py
         assert main(list(arguments)) == 0
         return capsys.readouterr().out
 
-    assert "format 0001" in said("migrate")
+    assert "format 0002" in said("migrate")
     asyncio.run(use(environment))
     assert "1 answered" in said("stats")
     assert "2 rows are encrypted anew" in said("rotate-key")
@@ -54,6 +57,65 @@ def test_purge_keeps_to_the_setting(
     out = capsys.readouterr().out
     assert "messages older than 30 days are removed" in out
     assert "nothing was removed" in out
+
+
+async def agree(log_settings: DatabaseSettings) -> None:
+    async with ChatLog.open(log_settings, policy=CONFIRMED) as log:
+        await talk(log, 1)
+        await decide(log)
+        await talk_now(log, 2)
+
+
+def test_policy_tells_what_may_be_trained_on_and_what_to_set(
+    environment: DatabaseSettings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said() -> list[str]:
+        assert main(["policy"]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    asyncio.run(agree(environment))
+    out = said()
+    assert any("discord" in line and "POLICY_DISCORD_PERMISSION" in line for line in out)
+    assert any("telegram" in line and "POLICY_TELEGRAM_CONFIRMED=true" in line for line in out)
+    assert any("others" in line and "POLICY_OTHER_PLATFORMS" in line for line in out)
+    assert "copies for training are kept for 365 days; see POLICY_TRAINING_RETENTION_DAYS" in out
+    assert "may be trained on: 0 turns of the training log" in out
+    assert next(line.split() for line in out if "telegram-not-confirmed" in line)[0] == "2"
+    monkeypatch.setenv("POLICY_TELEGRAM_CONFIRMED", "true")
+    monkeypatch.setenv("POLICY_DISCORD_PERMISSION", "case 123")
+    monkeypatch.setenv("POLICY_OTHER_PLATFORMS", "irc, matrix")
+    monkeypatch.setenv("POLICY_TRAINING_RETENTION_DAYS", "0")
+    out = said()
+    assert any("case 123" in line for line in out)
+    assert any("on irc, matrix" in line for line in out)
+    assert "copies for training are kept for ever; see POLICY_TRAINING_RETENTION_DAYS" in out
+    assert "may be trained on: 1 turns of the training log" in out
+    assert [line.split()[:2] for line in out if line.startswith("    ")] == [
+        ["1", "telegram-consent:"],
+        ["1", "said-before-consent:"],
+    ]
+
+
+def test_purge_keeps_to_the_setting_for_copies(
+    environment: DatabaseSettings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(agree(environment))
+    assert main(["purge"]) == 0
+    assert "0 copies for training older than 365 days" in capsys.readouterr().out
+    assert main(["purge", "--older-than-days", "0"]) == 0
+    assert "copies" not in capsys.readouterr().out
+    monkeypatch.setenv("POLICY_TRAINING_RETENTION_DAYS", "0")
+    assert main(["purge"]) == 0
+    assert "copies" not in capsys.readouterr().out
+    assert main(["stats"]) == 0
+    assert "training messages 2" in capsys.readouterr().out
+
+
+def test_the_settings_give_the_policy_that_they_say() -> None:
+    given = {"discord_permission": " case 123 ", "telegram_confirmed": True, "other_platforms": " irc,, matrix "}
+    assert PolicySettings(**given).policy == Policy("case 123", True, frozenset({"irc", "matrix"}))
+    assert PolicySettings().policy == CLOSED
+    assert PolicySettings(discord_permission="  ").policy == CLOSED
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from chatlog_process import CHAT
-from chatlog_samples import START, ask, message, talk, words, write
+from chatlog_samples import DIRECT, START, ask, message, talk, words, write
 
 from bots.chatlog import AnswerState, ChatLog, DatabaseSettings, QuestionState
 from bots.errors import DatabaseError
@@ -93,7 +93,7 @@ async def test_a_killed_process_loses_nothing_that_it_had_stored(
             f"message {number}" for number in range(1, len(turns) + 1)
         ]
         assert len(await log.unfinished(CHAT.platform, CHAT.account)) <= 1  # the one that it was at
-        assert await log.receive(message(1, chat=CHAT), QuestionState.WAITING, addressed=frozenset()) is None
+        assert await log.receive(message(1, chat=CHAT), QuestionState.WAITING, addressed=DIRECT) is None
 
 
 async def test_processes_that_write_at_the_same_time_do_not_disturb_each_other(

@@ -12,11 +12,29 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from chatlog_samples import ANNA, BERT, CHAT, START, answer, ask, message, said, talk
+from chatlog_samples import (
+    ANNA,
+    BERT,
+    CHAT,
+    CONFIRMED,
+    DIRECT,
+    START,
+    answer,
+    ask,
+    decide,
+    message,
+    said,
+    talk,
+    talk_now,
+    trainable,
+)
+from sqlalchemy import LargeBinary, select
 
 from bots.chatlog import ChatLog, ChatSettings, DatabaseSettings, QuestionState, Trigger
 from bots.chatlog.keys import Key, KeyRing, create_keys, read_keys, replace_keys
+from bots.chatlog.places import ENCRYPTED
 from bots.chatlog.rotation import BATCH
+from bots.chatlog.schema import metadata
 from bots.errors import DatabaseError
 from bots.message import Attachment, ChatRef, MessageEdited, MessageId, MessagesDeleted, Quote, Text, User
 
@@ -29,7 +47,7 @@ async def fill(log: ChatLog) -> None:
     file = Attachment("anhangtext.txt", "text/plain", 5, "anhangtext", "anhangtext")
     quote = Quote(MessageId("1"), BERT, (Text("zitiert"),))
     sent = message(2, (Text("verschwiegen"), file), author=author, quote=quote)
-    row_id = await log.receive(sent, QuestionState.WAITING, addressed=frozenset())
+    row_id = await log.receive(sent, QuestionState.WAITING, addressed=DIRECT)
     assert row_id is not None
     await log.note_quote(sent)
     await log.edit(MessageEdited(CHAT, sent.id, (Text("verschwiegen?"), file), START + timedelta(seconds=1)))
@@ -45,9 +63,7 @@ async def all_bytes(url: str) -> bytes:
         return b"".join(file.read_bytes() for file in Path(url.removeprefix("sqlite:///")).parent.iterdir())
     connection = await asyncpg.connect(url)
     try:
-        rows = [
-            await connection.fetch(f"SELECT * FROM {table}") for table in ("chats", "messages", "posts", "feedback")
-        ]
+        rows = [await connection.fetch(f"SELECT * FROM {table}") for table in metadata.tables]
     finally:
         await connection.close()
     values = [value for table in rows for row in table for value in row.values()]
@@ -255,6 +271,43 @@ async def test_a_rotation_encrypts_everything_anew(log: ChatLog, log_settings: D
     keys = read_keys(log_settings.key_file)
     assert [key.id for key in keys.keys] == [done.key_id, old.id]
     assert not keys.is_rotating
+
+
+async def test_a_rotation_reaches_every_table_and_everything_stays_readable(
+    confirmed_log: ChatLog, log_settings: DatabaseSettings
+) -> None:
+    log = confirmed_log
+    await decide(log)
+    await talk_now(log, 1)
+    await log.corrections.give(CHAT, MessageId("11"), ANNA, (Text("corrected"),))
+    await log.save_chat_settings(CHAT, ChatSettings("persona", Trigger.KEYWORDS, ("word",)), is_private=False)
+    for owner in (None, CHAT, ANNA):
+        await log.data.set("plug/in", owner, "k|ey", {"kept": "for " + repr(owner)})
+    turns, exported = await trainable(log), await log.export("telegram", "7")
+    stored = await all_bytes(log_settings.url)
+    assert not [secret for secret in (b"question 1", b"answer 1", b"corrected", b"kept for") if secret in stored]
+    for _ in range(2):  # the second drops the first key from the file
+        done = await log.rotate_key()
+    assert (await log.stats()).keys == {done.key_id: done.num_rows}
+    async with log._database.read() as connection:
+        for encrypted in ENCRYPTED:
+            key_ids = (await connection.execute(select(encrypted.table.c.key_id))).scalars().all()
+            assert set(key_ids) == {done.key_id}, encrypted.table
+    assert [encrypted.table for encrypted in ENCRYPTED if encrypted.table.name == "people"]
+    async with ChatLog.open(log_settings, policy=CONFIRMED) as again:
+        assert await trainable(again) == turns
+        now = await again.export("telegram", "7")
+        assert now | {"exported_at": ""} == exported | {"exported_at": ""}
+        for owner in (None, CHAT, ANNA):
+            assert await again.data.get("plug/in", owner, "k|ey") == {"kept": "for " + repr(owner)}
+        assert (await again.chat_settings(CHAT)).keywords == ("word",)
+
+
+def test_every_encrypted_table_is_known_to_the_rotation() -> None:
+    assert {encrypted.table for encrypted in ENCRYPTED} == {t for t in metadata.tables.values() if "key_id" in t.c}
+    for encrypted in ENCRYPTED:
+        blobs = {c.name for c in encrypted.table.columns if isinstance(c.type, LargeBinary)}
+        assert set(encrypted.columns) == blobs
 
 
 async def test_a_key_is_dropped_one_rotation_after_its_successor_came(

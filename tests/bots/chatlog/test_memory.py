@@ -1,6 +1,6 @@
 """What a chat remembers: its turns, its chains of replies, its settings."""
 
-from chatlog_samples import ANNA, BERT, CHAT, Clock, answer, ask, message, said, talk, words
+from chatlog_samples import ANNA, BERT, CHAT, DIRECT, Clock, answer, ask, message, said, talk, words
 
 from bots.chatlog import AnswerState, ChatLog, ChatSettings, DatabaseSettings, QuestionState, Trigger
 from bots.message import ChatRef, MessageId, MessagesDeleted, Quote, Text
@@ -77,7 +77,7 @@ async def test_a_quote_stands_before_what_quotes_it_and_only_once(log: ChatLog) 
 
 
 async def test_what_was_overheard_stands_in_the_turn_that_it_was_given_to(log: ChatLog) -> None:
-    overheard = await log.receive(message(1, "overheard", author=BERT), QuestionState.CONTEXT, addressed=frozenset())
+    overheard = await log.receive(message(1, "overheard", author=BERT), QuestionState.CONTEXT, addressed=DIRECT)
     assert overheard is not None
     first = await ask(log, 2, "asked")
     await answer(log, [overheard, first], "one")
@@ -104,7 +104,7 @@ async def test_a_chain_goes_on_through_messages_without_an_answer(log: ChatLog) 
     await talk(log, 1)
     await ask(log, 2, "not answered", reply_to=11)
     await answer(log, [await ask(log, 3, "failed", reply_to=2)], state=AnswerState.FAILED)
-    await log.receive(message(4, "overheard", reply_to=3), QuestionState.CONTEXT, addressed=frozenset())
+    await log.receive(message(4, "overheard", reply_to=3), QuestionState.CONTEXT, addressed=DIRECT)
     assert answers(await log.chain(CHAT, MessageId("4"))) == ["answer 1"]
 
 
@@ -140,7 +140,8 @@ async def test_a_chain_survives_a_retry(log: ChatLog) -> None:
 
 
 async def test_settings_of_a_chat_are_kept(log_settings: DatabaseSettings) -> None:
-    chosen = ChatSettings("Be a pirate ☠", Trigger.KEYWORDS, ("mynah", "papegei \ud83e 🦜"))
+    off = frozenset({"dice", "quotes"})
+    chosen = ChatSettings("Be a pirate ☠", Trigger.KEYWORDS, ("mynah", "papegei \ud83e 🦜"), off)
     async with ChatLog.open(log_settings) as log:
         assert await log.chat_settings(CHAT) == ChatSettings()
         await log.save_chat_settings(CHAT, chosen, is_private=False)

@@ -12,11 +12,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from chatlog_samples import CHAT, talk
+from chatlog_samples import CHAT, decide, said, talk
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from bots.chatlog import ChatLog, DatabaseSettings, migration
+from bots.chatlog import ChatLog, DatabaseSettings, database, migration
+from bots.chatlog.cipher import Cipher
+from bots.chatlog.keys import KeyRing, create_keys
 from bots.chatlog.migration import FOLDER, VERSION_TABLE
 from bots.chatlog.schema import metadata
 from bots.errors import DatabaseError
@@ -27,9 +29,11 @@ async def connected(url: str) -> AsyncIterator[AsyncConnection]:
     """The database itself, for looks behind the log's back."""
     driver = url.replace("sqlite:", "sqlite+aiosqlite:").replace("postgresql:", "postgresql+asyncpg:")
     engine = create_async_engine(driver)
-    async with engine.begin() as connection:
-        yield connection
-    await engine.dispose()
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    finally:
+        await engine.dispose()
 
 
 async def test_the_migrations_make_what_the_schema_says(log: ChatLog, log_settings: DatabaseSettings) -> None:
@@ -63,7 +67,7 @@ async def test_opening_again_changes_nothing(log_settings: DatabaseSettings) -> 
     for _ in range(2):
         async with ChatLog.open(log_settings) as log:
             assert await log.history(CHAT) == before
-            assert (await log.stats()).revision == "0001"
+            assert (await log.stats()).revision == "0002"
 
 
 async def test_a_database_of_a_newer_program_is_refused_and_left_as_it_is(log_settings: DatabaseSettings) -> None:
@@ -71,7 +75,7 @@ async def test_a_database_of_a_newer_program_is_refused_and_left_as_it_is(log_se
         await talk(log, 1)
     async with connected(log_settings.url) as connection:
         await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
-    with pytest.raises(DatabaseError, match=r"format 9999.*formats up to 0001; update the program"):
+    with pytest.raises(DatabaseError, match=r"format 9999.*formats up to 0002; update the program"):
         async with ChatLog.open(log_settings):
             pass
     async with connected(log_settings.url) as connection:
@@ -96,7 +100,7 @@ async def test_a_step_that_fails_leaves_the_database_as_it_was(
     log_settings: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tables are made inside a transaction on SQLite, too."""
-    broken = write_step(tmp_path, "0002", "0001", "op.add_column('chats', sa.Column('extra', sa.Text()))\n    1 / 0")
+    broken = write_step(tmp_path, "0003", "0002", "op.add_column('chats', sa.Column('extra', sa.Text()))\n    1 / 0")
     async with ChatLog.open(log_settings) as log:
         await talk(log, 1)
     monkeypatch.setattr(migration, "FOLDER", broken)
@@ -110,17 +114,85 @@ async def test_a_step_that_fails_leaves_the_database_as_it_was(
         assert len(await log.history(CHAT)) == 1
 
 
+async def test_a_log_of_the_first_format_is_brought_up_to_date_with_all_that_it_holds(
+    log_settings: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write_first_format(log_settings, tmp_path, monkeypatch)
+    async with ChatLog.open(log_settings) as log:
+        stats = await log.stats()
+        assert (stats.revision, stats.chats, stats.posts, stats.feedback) == ("0002", 1, 1, 1)
+        assert said(await log.history(CHAT)) == [(["asked in 0001"], "answered in 0001")]
+        settings = await log.chat_settings(CHAT)
+        assert (settings.persona, settings.plugins_off) == ("pirate", frozenset())
+        await decide(log)
+        await talk(log, 2)
+        assert len(await log.history(CHAT)) == 2
+        done = await log.rotate_key()
+        assert set((await log.stats()).keys) == {done.key_id}
+        assert (await log.forget("telegram", "7")).messages == 2
+        assert await log.history(CHAT) == []
+    async with connected(log_settings.url) as connection:
+        columns = {c["name"] for c in await connection.run_sync(lambda c: inspect(c).get_columns("messages"))}
+    assert "is_trainable" not in columns
+
+
+async def write_first_format(log_settings: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows as the first release wrote them, by its own names of columns."""
+    first = tmp_path / "first"
+    (first / "versions").mkdir(parents=True)
+    (step,) = (FOLDER / "versions").glob("0001_*.py")
+    (first / "versions" / step.name).write_text(step.read_text())
+    monkeypatch.setattr(migration, "FOLDER", first)
+    async with database.open_database(log_settings.url) as opened:
+        cipher = Cipher(KeyRing(_new_keys(log_settings.key_file)))
+        uuid = "3f0e8f6e-0000-4000-8000-000000000001"
+        asked = cipher.seal(f"{uuid}|messages.content", b'{"segments":[["text","asked in 0001"]],"author":"Anna"}')
+        answered = cipher.seal(f"{uuid}|messages.content", b'{"segments":[["text","answered in 0001"]]}')
+        persona = cipher.seal(f"{uuid}|chats.persona", b"pirate")
+        values = {
+            "uuid": uuid,
+            "key": CHAT.key,
+            "persona": persona.blob,
+            "asked": asked.blob,
+            "answered": answered.blob,
+            "key_id": asked.key_id,
+            "no": False,
+        }
+        async with opened.write() as connection:
+            for statement in FIRST_ROWS:
+                await connection.execute(text(statement), values)
+    monkeypatch.setattr(migration, "FOLDER", FOLDER)
+
+
+def _new_keys(path: Path) -> Path:
+    create_keys(path)
+    return path
+
+
+FIRST_ROWS = (
+    "INSERT INTO chats (id, uuid, key, platform, account, chat, is_private, persona, key_id, trigger, created_at) "
+    "VALUES (1, :uuid, :key, 'telegram', 'bot1', '100', :no, :persona, :key_id, 'addressed', 5)",
+    "INSERT INTO messages (id, chat_id, role, state, content, key_id, addressed, sent_at, turn, is_trainable) "
+    "VALUES (902, 1, 'bot', 'delivered', :answered, :key_id, '', 1700000000000001, 901, :no)",
+    "INSERT INTO messages (id, chat_id, role, state, author_id, content, key_id, platform_id, addressed, sent_at, "
+    "answer_id, is_trainable) VALUES (901, 1, 'user', 'answered', '7', :asked, :key_id, '10', 'direct', "
+    "1700000000000000, 902, :no)",
+    "INSERT INTO posts (message_id, chat_id, part, nonce, platform_id, created_at) VALUES (902, 1, 0, 'n', '11', 6)",
+    "INSERT INTO feedback (message_id, user_id, source, score, given_at) VALUES (902, '7', 'button', 1, 7)",
+)
+
+
 async def test_a_later_step_keeps_the_rows(
     log_settings: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a next release does to a log that is in use; a real one joins these once there is one."""
+    """What a next release does to a log that is in use."""
     async with ChatLog.open(log_settings) as log:
         await talk(log, 1)
         before = await log.history(CHAT)
     code = "op.add_column('messages', sa.Column('extra', sa.Text(), nullable=False, server_default='x'))"
-    monkeypatch.setattr(migration, "FOLDER", write_step(tmp_path, "0002", "0001", code))
+    monkeypatch.setattr(migration, "FOLDER", write_step(tmp_path, "0003", "0002", code))
     async with ChatLog.open(log_settings) as log:
-        assert (await log.stats()).revision == "0002"
+        assert (await log.stats()).revision == "0003"
         assert await log.history(CHAT) == before
         await talk(log, 2)
         assert len(await log.history(CHAT)) == 2

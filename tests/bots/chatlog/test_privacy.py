@@ -4,7 +4,7 @@ import random
 from itertools import pairwise, product
 
 import pytest
-from chatlog_samples import ANNA, BERT, START, ask, message, talk, words, write
+from chatlog_samples import ANNA, BERT, DIRECT, START, ask, message, talk, words, write
 
 from bots.chatlog import AnswerState, ChatLog, ChatSettings, FeedbackSource, QuestionState, Trigger
 from bots.message import ChatRef, Message, MessageEdited, MessageId, MessagesDeleted, Quote, Text
@@ -184,7 +184,7 @@ async def test_a_chat_that_moves_into_one_that_is_known_already_joins_it(log: Ch
     assert await log.history(old) == []
     assert (await log.stats()).chats == 1
     assert (await log.stats()).feedback == 1
-    assert await log.receive(message(20, chat=new), QuestionState.WAITING, addressed=frozenset()) is None
+    assert await log.receive(message(20, chat=new), QuestionState.WAITING, addressed=DIRECT) is None
 
 
 async def test_a_reset_in_either_place_holds_after_a_chat_has_moved(log: ChatLog) -> None:
@@ -211,7 +211,7 @@ async def test_no_random_talk_leaks(log: ChatLog, seed: int) -> None:
     for _ in range(300):
         chat = rng.choice(chats)
         sent = event(chat)
-        row_id = await log.receive(sent, rng.choice(states), addressed=frozenset())
+        row_id = await log.receive(sent, rng.choice(states), addressed=DIRECT)
         await log.note_quote(sent)
         left = [u for u in await log.unfinished(chat.platform, chat.account) if u.chat == chat and u.question_ids]
         if row_id is not None and left:

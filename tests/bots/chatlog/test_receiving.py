@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from chatlog_samples import ANNA, BERT, CHAT, START, answer, ask, message, said, talk, words, write
+from chatlog_samples import ANNA, BERT, CHAT, DIRECT, START, answer, ask, message, said, talk, words, write
 
 from bots.chatlog import AnswerState, ChatLog, DatabaseSettings, QuestionState
 from bots.message import (
@@ -50,7 +50,7 @@ async def test_everything_a_message_says_comes_back_as_it_was(log: ChatLog) -> N
 async def test_a_message_is_received_once(log: ChatLog) -> None:
     await ask(log, 5)
     for state in QuestionState:
-        assert await log.receive(message(5, "again"), state, addressed=frozenset()) is None
+        assert await log.receive(message(5, "again"), state, addressed=DIRECT) is None
     (left,) = await log.unfinished("telegram", "bot1")
     assert words(left.questions[0].segments) == "hello"
 
@@ -59,7 +59,7 @@ async def test_a_message_is_received_once_over_restarts(log_settings: DatabaseSe
     async with ChatLog.open(log_settings) as log:
         await ask(log, 5)
     async with ChatLog.open(log_settings) as log:
-        assert await log.receive(message(5), QuestionState.WAITING, addressed=frozenset()) is None
+        assert await log.receive(message(5), QuestionState.WAITING, addressed=DIRECT) is None
 
 
 async def test_a_message_known_as_context_may_come_to_be_answered(log: ChatLog) -> None:
@@ -70,13 +70,13 @@ async def test_a_message_known_as_context_may_come_to_be_answered(log: ChatLog) 
     row_id = await ask(log, 1, "known, and new", author=BERT)
     await answer(log, [row_id], "new")
     assert said(await log.history(CHAT)) == [(["what of this?"], "that"), (["known, and new"], "new")]
-    assert await log.receive(message(1), QuestionState.WAITING, addressed=frozenset()) is None
+    assert await log.receive(message(1), QuestionState.WAITING, addressed=DIRECT) is None
 
 
 async def test_a_deleted_context_does_not_come_back(log: ChatLog) -> None:
     await log.note_quote(message(2, quote=Quote(MessageId("1"), BERT, (Text("known"),))))
     assert await log.delete(deleted(1))
-    assert await log.receive(message(1), QuestionState.WAITING, addressed=frozenset()) is None
+    assert await log.receive(message(1), QuestionState.WAITING, addressed=DIRECT) is None
 
 
 async def test_a_quote_is_noted_once_and_only_if_a_person_said_something(log: ChatLog) -> None:
@@ -123,7 +123,7 @@ async def test_an_edit_that_is_no_news_changes_nothing(log: ChatLog) -> None:
 
 async def test_what_was_read_of_an_attachment_survives_an_edit(log: ChatLog) -> None:
     file = Attachment("a.txt", "text/plain", 12, "loc:1")
-    row_id = await log.receive(message(5, (Text("see"), file)), QuestionState.WAITING, addressed=frozenset())
+    row_id = await log.receive(message(5, (Text("see"), file)), QuestionState.WAITING, addressed=DIRECT)
     assert row_id is not None
     read = Attachment("a.txt", "text/plain", 12, "loc:1", "contents")
     await log.set_content(row_id, (Text("see"), read))

@@ -4,7 +4,7 @@ import logging
 from datetime import datetime, timedelta
 
 import pytest
-from chatlog_samples import BERT, CHAT, START, Clock, answer, ask, message, said, talk
+from chatlog_samples import BERT, CHAT, DIRECT, START, Clock, answer, ask, decide, message, said, talk, talk_now
 
 from bots.chatlog import ChatLog, ChatSettings, FeedbackSource, QuestionState, keep_retention
 from bots.chatlog.retention import BATCH, INTERVAL_S
@@ -70,7 +70,7 @@ async def test_ids_are_not_used_again_after_everything_is_gone(log: ChatLog) -> 
 
 async def test_quotes_and_commands_go_as_well(log: ChatLog) -> None:
     await log.note_quote(message(2, quote=Quote(MessageId("1"), BERT, (Text("quoted"),))))
-    await log.receive(message(3, "/help"), QuestionState.COMMAND, addressed=frozenset())
+    await log.receive(message(3, "/help"), QuestionState.COMMAND, addressed=DIRECT)
     assert await log.purge(START + DAY) == 2
 
 
@@ -78,7 +78,9 @@ class EndedError(Exception):
     """The test has seen enough."""
 
 
-async def kept(log: object, days: int, sleeps: int) -> list[float]:
+async def kept(
+    log: object, days: int, sleeps: int, *, training_days: int = 0, now: datetime = START + 30 * DAY
+) -> list[float]:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -87,7 +89,7 @@ async def kept(log: object, days: int, sleeps: int) -> list[float]:
             raise EndedError
 
     with pytest.raises(EndedError):
-        await keep_retention(log, days, now=lambda: START + 30 * DAY, sleep=sleep)  # type: ignore[arg-type]
+        await keep_retention(log, days, training_days=training_days, now=lambda: now, sleep=sleep)  # type: ignore[arg-type]
     return slept
 
 
@@ -104,12 +106,26 @@ async def test_zero_days_keep_everything_for_ever(log: ChatLog) -> None:
     assert (await log.stats()).questions == {QuestionState.WAITING: 1}
 
 
+async def test_each_log_has_a_limit_of_its_own(confirmed_log: ChatLog, clock: Clock) -> None:
+    log = confirmed_log
+    await decide(log)
+    await talk_now(log, 1)
+    clock.time += 31 * DAY
+    for retention_days, training_days, left in ((30, 0, (0, 2)), (0, 32, (0, 2)), (30, 30, (0, 0))):
+        await kept(log, retention_days, sleeps=1, training_days=training_days, now=clock.time)
+        stats = await log.stats()
+        assert (sum(stats.questions.values()), stats.others["training_messages"]) == left
+
+
 async def test_a_database_that_is_away_for_a_while_does_not_end_retention(caplog: pytest.LogCaptureFixture) -> None:
     class Away:
         num_calls = 0
 
         async def purge(self, before: datetime) -> int:
             self.num_calls += 1
+            raise DatabaseError("away")
+
+        async def purge_training(self, before: datetime) -> int:
             raise DatabaseError("away")
 
     log = Away()

@@ -1,0 +1,219 @@
+"""The rows of the training log: copies of what may be trained on, kept in step with the conversations.
+
+Statements only: the caller brings the transaction.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+
+from sqlalchemy import ColumnElement, delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bots.chatlog import chats as chat_rows
+from bots.chatlog import content, ledger, samples
+from bots.chatlog.chats import COLUMNS, ChatRow, chat_row, find_of, hold
+from bots.chatlog.cipher import Cipher
+from bots.chatlog.content import Content
+from bots.chatlog.database import AnyRow
+from bots.chatlog.places import TRAINING, place
+from bots.chatlog.records import TrainableMessage, TrainableTurn, TrainingRole
+from bots.chatlog.samples import Piece, Sample
+from bots.chatlog.schema import chats, messages, training_messages
+from bots.message import ChatRef, MessageId
+from bots.policy import WORDINGS, Consent, Policy, Purpose, Words, judge
+
+_answer = messages.alias("answer")
+_parent = chats.alias("parent")
+
+
+# Kept in step
+
+
+async def refresh(
+    connection: AsyncConnection, cipher: Cipher, policy: Policy, row_ids: Sequence[int], now: datetime
+) -> None:
+    """Make the copies of the turns that some rows of one chat are in, or were, what they have to be now.
+
+    Belongs into the transaction of whatever has changed them. Doing it again changes nothing.
+    """
+    chat = await find_of(connection, row_ids[0]) if row_ids else None
+    if chat is None:
+        return
+    await hold(connection, chat)
+    turns = await _turns_of(connection, row_ids)
+    await _delete(connection, training_messages.c.turn.in_(turns))
+    if not _can_pass(chat.ref.platform, policy, now):
+        return
+    for sample in await samples.of_turns(connection, cipher, chat, messages.c.turn.in_(turns)):
+        if rows := list(_copies(cipher, policy, chat, sample, now)):
+            await connection.execute(insert(training_messages), rows)
+
+
+def _can_pass(platform: str, policy: Policy, now: datetime) -> bool:
+    """Whether anything at all that people say on a platform may be trained on."""
+    consent = Consent(WORDINGS[Purpose.TRAINING].id, now)
+    words = Words(platform, now, addressed=samples.CORRECTS, consent=consent)
+    return judge(Purpose.TRAINING, [words], policy).is_allowed
+
+
+async def supersede(connection: AsyncConnection, row_ids: Sequence[int]) -> None:
+    """Remove the copies of the turns that some messages were in, as they are being answered anew."""
+    turns = select(training_messages.c.turn).where(training_messages.c.message_id.in_(row_ids))
+    await _delete(connection, training_messages.c.turn.in_(turns))
+
+
+async def _turns_of(connection: AsyncConnection, row_ids: Sequence[int]) -> set[int]:
+    found = (
+        select(messages.c.turn, _answer.c.turn, training_messages.c.turn)
+        .outerjoin(_answer, _answer.c.id == messages.c.answer_id)
+        .outerjoin(training_messages, training_messages.c.message_id == messages.c.id)
+        .where(messages.c.id.in_(row_ids))
+    )
+    return {turn for row in (await connection.execute(found)).all() for turn in row if turn is not None}
+
+
+def _copies(
+    cipher: Cipher, policy: Policy, chat: ChatRow, sample: Sample, now: datetime
+) -> Iterable[dict[str, object]]:
+    verdict = sample.verdict(policy)
+    if not verdict.is_allowed:
+        return
+    for piece in (*sample.said, *sample.corrected(policy)):
+        yield _copy(cipher, chat, sample.turn, piece) | {"rule": verdict.rule, "kept_at": now}
+
+
+def _copy(cipher: Cipher, chat: ChatRow, turn: int, piece: Piece) -> dict[str, object]:
+    said = content.pack(Content(samples.without_ids(piece.segments or ())))
+    key_id, blob = cipher.seal(chat.place(TRAINING), said)
+    return {
+        "chat_uuid": chat.uuid,
+        "platform": chat.ref.platform,
+        "turn": turn,
+        "message_id": piece.message_id,
+        "platform_id": piece.platform_id,
+        "role": piece.role,
+        "pseudonym": piece.pseudonym,
+        "content": blob,
+        "key_id": key_id,
+        "addressed": ",".join(sorted(piece.words.addressed)),
+        "sent_at": piece.words.sent_at,
+        "wording_id": piece.words.consent.wording_id if piece.words.consent else "",
+        "model_version": piece.model_version,
+    }
+
+
+async def withdraw(connection: AsyncConnection, pseudonym: str, chat: ChatRef | None = None) -> int:
+    """Remove the turns in which a person speaks, in a chat and its threads, or everywhere; returns how many rows.
+
+    Of a turn that the person has only corrected, the correction goes.
+    """
+    of_person = [training_messages.c.pseudonym == pseudonym]
+    if chat is not None:
+        uuids = select(chats.c.uuid).where(chat_rows.is_family(chat))
+        of_person.append(training_messages.c.chat_uuid.in_(uuids))
+    turns = select(training_messages.c.turn).where(*of_person, training_messages.c.role == TrainingRole.USER)
+    number = await _delete(connection, training_messages.c.turn.in_(turns))
+    return number + await _delete(connection, *of_person)
+
+
+async def delete_messages(connection: AsyncConnection, chat: ChatRow, ids: Sequence[MessageId]) -> int:
+    """Remove the turns of messages that were deleted, kept longer here than there; returns how many rows."""
+    is_meant = (training_messages.c.chat_uuid == chat.uuid) & training_messages.c.platform_id.in_(ids)
+    turns = select(training_messages.c.turn).where(is_meant)
+    return await _delete(connection, training_messages.c.turn.in_(turns))
+
+
+async def remove_chat(connection: AsyncConnection, chat_uuids: Sequence[str]) -> int:
+    """Remove all turns of some chats; returns how many rows."""
+    return await _delete(connection, training_messages.c.chat_uuid.in_(chat_uuids))
+
+
+async def _delete(connection: AsyncConnection, *conditions: ColumnElement[bool]) -> int:
+    return (await connection.execute(delete(training_messages).where(*conditions))).rowcount
+
+
+async def purge(connection: AsyncConnection, before: datetime, limit_turns: int) -> int:
+    """Remove a few of the turns in which something was said before a time; returns how many rows."""
+    old = select(training_messages.c.turn).where(training_messages.c.sent_at < before)
+    turns = (await connection.execute(old.distinct().limit(limit_turns))).scalars().all()
+    return await _delete(connection, training_messages.c.turn.in_(turns)) if turns else 0
+
+
+# Read and judged again
+
+
+async def turns_after(
+    connection: AsyncConnection, cipher: Cipher, policy: Policy, turn: int, limit: int
+) -> tuple[int | None, list[tuple[str, TrainableTurn]]]:
+    """The next turns that may be trained on today, each with the rule that lets it; and where to go on, if anywhere."""
+    numbers = select(training_messages.c.turn).where(training_messages.c.turn > turn).distinct()
+    numbers = numbers.order_by(training_messages.c.turn).limit(limit)
+    turns = (await connection.execute(numbers)).scalars().all()
+    if not turns:
+        return None, []
+    found = select(training_messages).where(training_messages.c.turn.in_(turns))
+    rows = (await connection.execute(found.order_by(training_messages.c.turn, training_messages.c.id))).all()
+    consents = await _consents(connection, rows)
+    judged = (
+        _judged(cipher, policy, list(group), consents) for _, group in groupby(rows, key=lambda row: int(row.turn))
+    )
+    return turns[-1], [each for each in judged if each is not None]
+
+
+def _judged(
+    cipher: Cipher, policy: Policy, rows: Sequence[AnyRow], consents: Mapping[int, Consent | None]
+) -> tuple[str, TrainableTurn] | None:
+    said = [row for row in rows if row.role != TrainingRole.CORRECTION]
+    verdict = judge(Purpose.TRAINING, [_words(row, consents) for row in said], policy)
+    if not verdict.is_allowed or all(row.role == TrainingRole.BOT for row in said):
+        return None
+    corrected = (row for row in rows if row.role == TrainingRole.CORRECTION)
+    allowed = [row for row in corrected if judge(Purpose.TRAINING, [_words(row, consents)], policy).is_allowed]
+    version = next((row.model_version for row in said if row.role == TrainingRole.BOT), None)
+    spoken = tuple(_message(cipher, row) for row in (*said, *allowed))
+    return verdict.rule, TrainableTurn(rows[0].turn, rows[0].chat_uuid, rows[0].platform, spoken, version)
+
+
+def _words(row: AnyRow, consents: Mapping[int, Consent | None]) -> Words:
+    if row.role == TrainingRole.BOT:
+        return samples.answer_words(row.platform, row.sent_at)
+    return Words(
+        platform=row.platform,
+        sent_at=row.sent_at,
+        addressed=samples.addressed_of(row.addressed),
+        consent=consents.get(row.id),
+    )
+
+
+def _message(cipher: Cipher, row: AnyRow) -> TrainableMessage:
+    said = content.unpack(cipher.open(place(TRAINING, row.chat_uuid), row.content))
+    role = TrainingRole(row.role)
+    return TrainableMessage(row.message_id, role, row.pseudonym, said.segments, row.sent_at, row.rule)
+
+
+async def _consents(connection: AsyncConnection, rows: Sequence[AnyRow]) -> dict[int, Consent | None]:
+    """The consents under which some rows stand today, by row id."""
+    known = await ledger.training_consents(connection, {row.pseudonym for row in rows if row.pseudonym})
+    is_parent = (
+        (_parent.c.platform == chats.c.platform)
+        & (_parent.c.account == chats.c.account)
+        & (_parent.c.chat == chats.c.chat)
+        & _parent.c.thread.is_(None)
+    )
+    found = select(chats.c.uuid, _parent.c.uuid.label("parent")).join(_parent, is_parent)
+    found = found.where(chats.c.uuid.in_({row.chat_uuid for row in rows}))
+    parents = {row.uuid: row.parent for row in (await connection.execute(found)).all()}
+    return {row.id: known.get((row.pseudonym, parents.get(row.chat_uuid, ""))) for row in rows}
+
+
+async def refusals(connection: AsyncConnection, cipher: Cipher, policy: Policy) -> Counter[str]:
+    """How many turns of the conversations each rule refuses; reads all of them."""
+    refused: Counter[str] = Counter()
+    for row in (await connection.execute(select(*COLUMNS))).all():
+        for sample in await samples.of_turns(connection, cipher, chat_row(row), messages.c.turn.is_not(None)):
+            verdict = sample.verdict(policy)
+            if not verdict.is_allowed:
+                refused[verdict.rule] += 1
+    return refused

@@ -1,0 +1,397 @@
+"""What may be trained on follows every change of the conversation, of consent, and of the operator's policy."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from chatlog_samples import (
+    ANNA,
+    BERT,
+    CHAT,
+    CONFIRMED,
+    DIRECT,
+    Clock,
+    answer,
+    ask,
+    decide,
+    message,
+    spoken,
+    talk,
+    talk_now,
+    trainable,
+    words,
+)
+from sqlalchemy import select
+
+from bots.chatlog import AnswerState, ChatLog, DatabaseSettings, QuestionState, TrainingRole
+from bots.chatlog import traininglog as traininglog_module
+from bots.chatlog.schema import training_messages
+from bots.message import Addressed, ChatRef, Mention, MessageEdited, MessageId, MessagesDeleted, Quote, Text, User
+from bots.policy import CLOSED, Purpose
+
+OTHER = ChatRef("telegram", "bot1", "200")
+
+
+def turn(number: int) -> list[tuple[str, str]]:
+    return [("user", f"question {number}"), ("bot", f"answer {number}")]
+
+
+async def num_copies(log: ChatLog) -> int:
+    return (await log.stats()).others["training_messages"]
+
+
+async def test_what_a_person_says_after_agreeing_may_be_trained_on(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await talk_now(log, 1)
+    await decide(log)
+    row_id = await talk_now(log, 2)
+    (found,) = await trainable(log)
+    assert spoken([found]) == [turn(2)]
+    assert (found.turn, found.platform, found.model_version) == (row_id, "telegram", "v1")
+    asked, answered = found.messages
+    assert asked.pseudonym == await log.consents.pseudonym("telegram", "7")
+    assert (answered.pseudonym, asked.message_id) == ("", row_id)
+    assert {asked.rule, answered.rule} == {"telegram-consent"}
+    assert "100" not in found.chat_uuid.split("-")
+
+
+@pytest.mark.parametrize("why", Addressed)
+async def test_only_what_was_said_to_the_bot_may_be(confirmed_log: ChatLog, why: Addressed) -> None:
+    log = confirmed_log
+    await decide(log)
+    row_id = await log.receive(message(1, time=log.now()), QuestionState.WAITING, addressed=frozenset({why}))
+    assert row_id is not None
+    await answer(log, [row_id])
+    may_be = {Addressed.DIRECT, Addressed.MENTION, Addressed.REPLY, Addressed.COMMAND}
+    assert bool(await trainable(log)) is (why in may_be)
+
+
+@pytest.mark.parametrize("state", [s for s in AnswerState if s not in {AnswerState.WRITING, AnswerState.WRITTEN}])
+async def test_only_answers_that_people_have_seen_count(confirmed_log: ChatLog, state: AnswerState) -> None:
+    log = confirmed_log
+    await decide(log)
+    await answer(log, [await ask(log, 1, time=log.now())], state=state)
+    assert bool(await trainable(log)) is (state in {AnswerState.DELIVERED, AnswerState.STOPPED})
+
+
+async def test_a_turn_with_someone_who_did_not_agree_is_left_out_whole(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await decide(log)
+    both = [await ask(log, 1, "hers", time=log.now()), await ask(log, 2, "his", author=BERT, time=log.now())]
+    await answer(log, both)
+    assert await num_copies(log) == 0
+    await decide(log, user=BERT)
+    both = [await ask(log, 3, "hers", time=log.now()), await ask(log, 4, "his", author=BERT, time=log.now())]
+    await answer(log, both)
+    assert spoken(await trainable(log)) == [[("user", "hers"), ("user", "his"), ("bot", "hi")]]
+
+
+async def test_what_a_turn_quotes_is_not_copied(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    for user in (ANNA, BERT):
+        await decide(log, user=user)
+    quote = Quote(MessageId("1"), BERT, (Text("quoted"),))
+    sent = message(2, "what of this?", quote=quote, time=log.now())
+    context = await log.note_quote(sent)
+    row_id = await log.receive(sent, QuestionState.WAITING, addressed=DIRECT)
+    assert row_id is not None
+    assert context is not None
+    await answer(log, [context, row_id])
+    assert spoken(await trainable(log)) == [[("user", "what of this?"), ("bot", "hi")]]
+
+
+async def test_a_copy_names_nobody(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await decide(log)
+    sent = message(1, (Text("ask "), Mention("8", "Bert")), time=log.now())
+    row_id = await log.receive(sent, QuestionState.WAITING, addressed=DIRECT)
+    assert row_id is not None
+    await answer(log, [row_id])
+    (found,) = await trainable(log)
+    assert found.messages[0].segments == (Text("ask "), Mention("", "Bert"))
+
+
+async def test_an_edit_changes_the_copy(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await decide(log)
+    await talk_now(log, 1)
+    await log.edit(MessageEdited(CHAT, MessageId("10"), (Text("edited"),), log.now()))
+    assert spoken(await trainable(log)) == [[("user", "edited"), ("bot", "answer 1")]]
+    assert await num_copies(log) == 2
+
+
+@pytest.mark.parametrize("id", ["10", "11"])
+async def test_a_deletion_removes_the_copy_of_the_turn(confirmed_log: ChatLog, id: str) -> None:
+    log = confirmed_log
+    await decide(log)
+    await talk_now(log, 1)
+    await talk_now(log, 2)
+    await log.delete(MessagesDeleted(CHAT, (MessageId(id),), log.now()))
+    assert spoken(await trainable(log)) == [turn(2)]
+    assert await num_copies(log) == 2
+
+
+async def test_a_retry_takes_the_old_answer_out_and_the_new_one_in(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await decide(log)
+    row_id = await talk_now(log, 1)
+    retry = await log.begin_answer(CHAT, [row_id])
+    assert await num_copies(log) == 0
+    await log.end_answer(retry, AnswerState.FAILED)
+    assert spoken(await trainable(log)) == [turn(1)]  # the old one is back
+    await answer(log, [row_id], "better")
+    assert spoken(await trainable(log)) == [[("user", "question 1"), ("bot", "better")]]
+
+
+async def test_turns_that_are_answered_anew_as_one_are_copied_as_one(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await decide(log)
+    zero = await ask(log, 5, "zero", time=log.now())
+    first, second = await ask(log, 1, "one", time=log.now()), await ask(log, 2, "two", time=log.now())
+    await answer(log, [first, second], "both")
+    assert len(await trainable(log)) == 1
+    await answer(log, [zero, second], "others")
+    assert spoken(await trainable(log)) == [[("user", "zero"), ("user", "two"), ("bot", "others")]]
+    assert await num_copies(log) == 3
+
+
+async def test_the_tap_closes_at_once_when_the_operator_takes_the_word_back(
+    log_settings: DatabaseSettings, clock: Clock
+) -> None:
+    async with ChatLog.open(log_settings, policy=CONFIRMED, now=clock) as log:
+        await decide(log)
+        await talk_now(log, 1)
+    async with ChatLog.open(log_settings, policy=CLOSED, now=clock) as log:
+        assert await trainable(log) == []
+        assert await num_copies(log) == 2
+        await talk_now(log, 2)
+        assert await num_copies(log) == 2
+    async with ChatLog.open(log_settings, policy=CONFIRMED, now=clock) as log:
+        assert spoken(await trainable(log)) == [turn(1)]
+
+
+async def test_discord_is_closed_whoever_agrees(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    anna, chat = User("discord", "7", "Anna"), ChatRef("discord", "bot1", "1")
+    await decide(log, user=anna, chat=chat)
+    await talk_now(log, 1, chat, author=anna)
+    assert await num_copies(log) == 0
+    assert (await log.training.counts()).refused == {"discord-not-permitted": 1}
+
+
+async def test_turns_come_oldest_first_and_in_many_bites(
+    confirmed_log: ChatLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = confirmed_log
+    monkeypatch.setattr(traininglog_module, "BATCH", 3)
+    for user in (ANNA, BERT):
+        await decide(log, user=user)
+    for number in range(1, 9):
+        await talk_now(log, number, author=BERT if number in {3, 4, 5} else ANNA)
+    assert spoken(await trainable(log)) == [turn(number) for number in range(1, 9)]
+    async with log._database.write() as connection:  # a bite that yields nothing is not the end
+        from bots.chatlog import ledger
+        from bots.chatlog.records import ConsentSource
+
+        pseudonym = await log.consents.pseudonym("telegram", "8")
+        (entry,) = await ledger.history(connection, str(pseudonym))
+        await ledger.append(
+            connection,
+            str(pseudonym),
+            "telegram",
+            entry.chat_uuid,
+            Purpose.TRAINING,
+            is_granted=False,
+            source=ConsentSource.OPERATOR,
+            now=log.now(),
+        )
+    assert spoken(await trainable(log)) == [turn(number) for number in (1, 2, 6, 7, 8)]
+
+
+async def test_operators_are_told_how_much_passes_and_what_refuses_the_rest(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await talk_now(log, 1)
+    await decide(log)
+    await talk_now(log, 2)
+    await talk_now(log, 3, author=BERT)
+    await talk_now(log, 4)
+    await log.delete(MessagesDeleted(CHAT, (MessageId("40"),), log.now()))
+    counts = await log.training.counts()
+    assert counts.passing == {"telegram-consent": 1}
+    assert counts.refused == {"said-before-consent": 1, "no-consent": 1, "deleted": 1}
+
+
+async def test_corrections_are_copied_with_the_turn_if_who_gave_them_agreed(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await decide(log)
+    row_id = await talk_now(log, 1)
+    for user, said in ((ANNA, "mine"), (BERT, "his")):
+        assert await log.corrections.give(CHAT, MessageId("11"), user, (Text(said),))
+    (found,) = await trainable(log)
+    assert spoken([found]) == [[*turn(1), ("correction", "mine")]]
+    assert found.messages[1].message_id == found.messages[2].message_id != row_id
+    await log.corrections.give(CHAT, MessageId("11"), ANNA, (Text("mine, changed"),))
+    await decide(log, user=BERT)
+    await log.corrections.give(CHAT, MessageId("11"), BERT, (Text("his, later"),))
+    corrected = [m for m in (await trainable(log))[0].messages if m.role is TrainingRole.CORRECTION]
+    assert sorted(words(m.segments) for m in corrected) == ["his, later", "mine, changed"]
+    await decide(log, False, user=BERT)
+    assert spoken(await trainable(log)) == [[*turn(1), ("correction", "mine, changed")]]
+    await decide(log, False)
+    assert await num_copies(log) == 0
+
+
+async def test_a_moved_chat_takes_its_copies_along(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    for chat in (CHAT, OTHER):
+        await decide(log, chat=chat)
+        await talk_now(log, 1, chat)
+        await log.corrections.give(chat, MessageId("11"), ANNA, (Text("corrected"),))
+    await log.move_chat(CHAT, OTHER)  # which has rows already
+    turns = await trainable(log)
+    assert spoken(turns) == [[*turn(1), ("correction", "corrected")]] * 2
+    assert len({each.chat_uuid for each in turns}) == 1
+    await decide(log, False, chat=OTHER)
+    assert await num_copies(log) == 0
+
+
+async def test_a_model_is_known_by_whose_words_it_saw(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    for user in (ANNA, BERT):
+        await decide(log, user=user)
+        await talk_now(log, int(user.id), author=user)
+    turns = await trainable(log)
+    ids = [m.message_id for t in turns for m in t.messages]
+    assert await log.training.note_model("m1", ids) == frozenset()
+    assert await log.training.note_model("m1", ids) == frozenset()
+    await decide(log, False, user=BERT)
+    assert await log.training.note_model("m2", ids) == {m.message_id for m in turns[1].messages}
+    anna, bert = [str(await log.consents.pseudonym("telegram", id)) for id in "78"]
+    assert await log.training.models_that_saw(anna) == ("m1", "m2")
+    assert await log.training.models_that_saw(bert) == ("m1",)
+    assert await log.training.tainted_models() == ()
+    assert (await log.forget("telegram", "8")).model_versions == ("m1",)
+    assert await log.training.tainted_models() == ("m1",)
+
+
+async def test_copies_have_a_retention_of_their_own(confirmed_log: ChatLog, clock: Clock) -> None:
+    log = confirmed_log
+    await decide(log)
+    await talk_now(log, 1)
+    clock.time += timedelta(days=40)
+    await talk_now(log, 2)
+    await log.purge(clock.time - timedelta(days=30))
+    assert spoken(await trainable(log)) == [turn(1), turn(2)]
+    assert await log.purge_training(clock.time - timedelta(days=30)) == 2
+    assert spoken(await trainable(log)) == [turn(2)]
+    assert await log.purge_training(clock.time - timedelta(days=30)) == 0
+
+
+async def test_a_message_that_is_deleted_late_goes_from_the_copies_though_the_log_has_lost_it(
+    confirmed_log: ChatLog, clock: Clock
+) -> None:
+    log = confirmed_log
+    await decide(log)
+    for number in (1, 2, 3):
+        await talk_now(log, number)
+    await log.purge(log.now())
+    await log.delete(MessagesDeleted(OTHER, (MessageId("10"),), log.now()))
+    await log.delete(MessagesDeleted(CHAT, (MessageId("10"), MessageId("20")), log.now()))
+    assert spoken(await trainable(log)) == [turn(3)]
+    new = ChatRef("telegram", "bot1", "-100999")
+    await log.move_chat(CHAT, new)
+    await log.delete(MessagesDeleted(new, (MessageId("30"),), log.now()))  # another one, by the new count
+    assert spoken(await trainable(log)) == [turn(3)]
+
+
+async def test_people_who_decide_while_bots_are_at_work_lock_nobody_out(confirmed_log: ChatLog) -> None:
+    log, rng = confirmed_log, random.Random(1)
+    people = [User("telegram", str(number), f"P{number}") for number in range(4)]
+    for user in people:
+        await decide(log, user=user)
+    for number in range(1, 9):
+        await talk_now(log, number, author=people[number % 4])
+
+    async def act(number: int) -> None:
+        user, known = rng.choice(people), rng.randint(1, 8)
+        match number % 6:
+            case 0:
+                await decide(log, rng.random() < 0.5, user=user, purpose=rng.choice([*Purpose]))
+            case 1:
+                await log.edit(MessageEdited(CHAT, MessageId(f"{known}0"), (Text(f"e{number}"),), log.now()))
+            case 2:
+                await log.corrections.give(CHAT, MessageId(f"{known}1"), user, (Text(f"c{number}"),))
+            case 3:
+                await log.delete(MessagesDeleted(CHAT, (MessageId(f"{known}{rng.choice('01')}"),), log.now()))
+            case 4:
+                await log.forget_in("telegram", user.id, CHAT)
+            case _:
+                row_id = await ask(log, 1000 + number, "new", author=user, time=log.now())
+                with contextlib.suppress(ValueError):  # forgotten meanwhile
+                    await answer(log, [row_id], "new", post=5000 + number)
+
+    await asyncio.gather(*(act(number) for number in range(120)))
+
+
+async def rows_of(log: ChatLog) -> list[tuple[int, str, str, int]]:
+    async with log._database.read() as connection:
+        found = (await connection.execute(select(training_messages))).all()
+    return sorted((row.message_id, row.role, row.pseudonym, row.turn) for row in found)
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_after_any_history_the_copies_are_what_a_fresh_look_would_make(confirmed_log: ChatLog, seed: int) -> None:
+    """The copies never lag behind: making all of them anew changes nothing, and who did not agree is in none."""
+    log, rng = confirmed_log, random.Random(seed)
+    rows: list[int] = []
+    agreed = {ANNA.id: False, BERT.id: False}
+    for step in range(120):
+        user = rng.choice([ANNA, BERT])
+        match rng.randrange(9):
+            case 0 if step < 60 or not agreed[user.id]:
+                agreed[user.id] = rng.random() < 0.85
+                await decide(log, agreed[user.id], user=user)
+            case 1 if rows:
+                event = MessageEdited(CHAT, MessageId(f"q{rng.choice(rows)}"), (Text(f"edited {step}"),), log.now())
+                await log.edit(event)
+            case 2 if rows:
+                id = f"{rng.choice('qp')}{rng.choice(rows)}"
+                await log.delete(MessagesDeleted(CHAT, (MessageId(id),), log.now()))
+            case 3 if rows:
+                await retry(log, rng, rows)
+            case 4 if rows:
+                await log.corrections.give(CHAT, MessageId(f"p{rng.choice(rows)}"), user, (Text(f"{step}"),))
+            case _:
+                rows.append(step)
+                row_id = await ask(log, f"q{step}", f"asked {step}", author=user, time=log.now())
+                await answer(log, [row_id], f"answered {step}", post=f"p{step}")
+    before, kept = spoken(await trainable(log)), await rows_of(log)
+    pseudonyms = {await log.consents.pseudonym("telegram", id) for id, is_in in agreed.items() if is_in}
+    assert {name for _, _, name, _ in kept} <= pseudonyms | {""}
+    async with log._database.read() as connection:
+        from bots.chatlog.schema import messages
+
+        ids: Sequence[int] = (await connection.execute(select(messages.c.id))).scalars().all()
+    async with log._database.write() as connection:
+        await log.training.refresh(connection, ids)
+    assert await rows_of(log) == kept
+    assert spoken(await trainable(log)) == before
+    assert len(kept) > 6
+
+
+async def retry(log: ChatLog, rng: random.Random, rows: list[int]) -> None:
+    found = await log.answer_at(CHAT, MessageId(f"p{rng.choice(rows)}"))
+    if found is not None and found.question_ids:
+        state = rng.choice([AnswerState.DELIVERED, AnswerState.FAILED])
+        await answer(log, found.question_ids, "again", state=state)
+
+
+async def test_a_person_with_the_same_id_elsewhere_has_agreed_to_nothing(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await decide(log)
+    console = ChatRef("console", "bot1", "100")
+    await talk(log, 1, console, author=User("console", "7", "Anna"), time=log.now())
+    assert await trainable(log) == []
