@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+from bots.commands import Command
 from bots.message import Attachment, Button, ButtonPressed, ChatRef, Event, Message, MessageId, User
 
 
@@ -195,6 +196,27 @@ class Adapter(Protocol):
 
     async def delete(self, chat: ChatRef, id: MessageId) -> None:
         """Take a message of ours back; one that is gone already makes no difference."""
+        ...
+
+    async def show_commands(self, commands: Sequence[Command]) -> None:
+        """Let the platform's menu of commands list those that are listed, if it has one.
+
+        What it shows already costs nothing. Never fails: the bot can do without a menu.
+        """
+        ...
+
+    async def hand_over(self, chat: ChatRef, name: str, data: bytes, *, reply_to: MessageId) -> None:
+        """Give a file to the person who wrote `reply_to`, so that nobody else sees it.
+
+        Args:
+            chat: Where that was.
+            name: What the file is called.
+            data: What it holds.
+            reply_to: The message that asked for it.
+
+        Raises:
+            UnsupportedError: Others would see it, or there are no files here. Nothing was sent.
+        """
         ...
 
     async def notice(self, chat: ChatRef, text: str, *, reply_to: MessageId | None = None) -> None:

@@ -1,33 +1,25 @@
-"""The buttons below an answer, as every platform shows them, and what comes back when one is pressed.
+"""The buttons that every answer has, and how a press travels.
 
 All that a press needs travels with it, so that the buttons of an earlier run go on working.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from bots.message import Button
 
 _PREFIX = "mynah:"
+MAX_NAME = 56
+"""Telegram takes 64 bytes with a button, of which the prefix needs a few."""
 
-LABELS: Mapping[Button, str] = MappingProxyType(
-    {
-        Button.STOP: "\N{BLACK SQUARE FOR STOP} Stop",
-        Button.RETRY: "\N{CLOCKWISE OPEN CIRCLE ARROW} Retry",
-        Button.GOOD: "\N{THUMBS UP SIGN}",
-        Button.BAD: "\N{THUMBS DOWN SIGN}",
-    }
-)
+STOP = Button("stop", "\N{BLACK SQUARE FOR STOP} Stop")
+RETRY = Button("retry", "\N{CLOCKWISE OPEN CIRCLE ARROW} Retry")
 
 
 def data_of(button: Button) -> str:
     """What travels to the platform, and back with a press."""
-    return _PREFIX + button.value
+    return _PREFIX + button.name
 
 
-def pressed(data: object) -> Button | None:
-    """The button that was pressed; None if it is none of ours."""
+def pressed(data: object) -> str | None:
+    """The name of the button that was pressed; None if it is none of ours."""
     if not isinstance(data, str) or not data.startswith(_PREFIX):
         return None
-    name = data.removeprefix(_PREFIX)
-    return Button(name) if name in set(Button) else None
+    return data.removeprefix(_PREFIX)

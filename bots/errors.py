@@ -9,7 +9,8 @@ BotError
 ├── UnsupportedError      the platform does not offer this here: do without (wrong input)
 ├── AdapterClosedError    the adapter was left; it may be opened anew (unreachable)
 ├── AccountError          the token or the account's rights are not good: the operator must act (wrong input)
-└── DatabaseError         the chat log cannot be opened or read: the operator must act
+├── DatabaseError         the chat log cannot be opened or read: the operator must act
+└── PluginError           a plugin cannot be found, loaded or unloaded: its author or the operator must act
 """
 
 
@@ -72,3 +73,7 @@ class AccountError(BotError):
 
 class DatabaseError(BotError):
     """The chat log cannot be used; says what the operator has to change."""
+
+
+class PluginError(BotError):
+    """A plugin cannot be found, loaded or unloaded; says why. Everything else goes on."""

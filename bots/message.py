@@ -47,12 +47,17 @@ class ChatRef:
 
 @dataclass(frozen=True)
 class User:
-    """Who spoke. `name` is for people to read: it may change, and anyone may choose any name."""
+    """Who spoke. `name` is for people to read: it may change, and anyone may choose any name.
+
+    Attributes:
+        is_person: False for a group or channel in whose name people speak; nobody can tell which of them.
+    """
 
     platform: str
     id: str
     name: str
     is_bot: bool = False
+    is_person: bool = True
 
 
 class Addressed(StrEnum):
@@ -143,6 +148,7 @@ class Message:
         quote: The message that this one answers.
         addressed: Why it was said to the bot, as far as the platform tells; chat settings may add to it.
         is_private: Whether nobody but the author and the bot is in the chat.
+        is_forwarded: Whether any of it is somebody else's words, passed on.
     """
 
     id: MessageId
@@ -153,6 +159,7 @@ class Message:
     quote: Quote | None = None
     addressed: frozenset[Addressed] = frozenset()
     is_private: bool = False
+    is_forwarded: bool = False
 
     @property
     def text(self) -> str:
@@ -179,13 +186,17 @@ class MessagesDeleted:
     time: datetime
 
 
-class Button(StrEnum):
-    """What can stand below an answer; the value is what travels to the platform and back."""
+@dataclass(frozen=True)
+class Button:
+    """What can stand below a message of the bot.
 
-    STOP = "stop"
-    RETRY = "retry"
-    GOOD = "good"
-    BAD = "bad"
+    Attributes:
+        name: What travels to the platform and comes back with a press: at most 56 printable ASCII characters.
+        label: What people see on it.
+    """
+
+    name: str
+    label: str
 
 
 @dataclass(frozen=True)
@@ -194,12 +205,13 @@ class ButtonPressed:
 
     Attributes:
         id: The message.
+        button: The button's name.
         press_id: What `Adapter.tell` finds the press by.
     """
 
     chat: ChatRef
     id: MessageId
-    button: Button
+    button: str
     user: User
     time: datetime
     press_id: str = ""

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bots.chatlog import DatabaseSettings
+from bots.chatlog import DatabaseSettings, PolicySettings
 from bots.console.session import EXIT_NO_ENGINE, run
-from bots.launch import answer_options
+from bots.conversation import AnswerOptions
+from bots.dispatcher import ServingRules
+from bots.launch import bot_rules
 from bots.settings import BotSettings
 from engine import Engine
 from engine.errors import SettingsError
@@ -20,19 +22,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     try:
         engine_settings, settings = load_settings(EngineSettings), load_settings(BotSettings)
-        database = load_settings(DatabaseSettings)
+        database, policy = load_settings(DatabaseSettings), load_settings(PolicySettings)
     except SettingsError as exc:
         sys.stderr.write(f"mynah: {exc}\n")
         return EXIT_NO_ENGINE
-    options = answer_options(settings)
+    registry = None if asked.bundle else engine_settings.registry
+    rules = bot_rules(settings, database, policy, registry=registry)
+    # One person at a keyboard presses Enter when done: there is nothing to gather, and nobody to answer later.
+    rules = replace(rules, answers=_answers(rules.answers, asked), serving=ServingRules())
+    return run(lambda: Engine(engine_settings, asked.bundle), rules=rules, database=database, policy=policy.policy)
+
+
+def _answers(options: AnswerOptions, asked: argparse.Namespace) -> AnswerOptions:
     sampling = replace(options.sampling, seed=asked.seed)
-    options = replace(
+    return replace(
         options,
         sampling=replace(sampling, temperature=0.0) if asked.greedy else sampling,
         max_tokens=asked.max_tokens or options.max_tokens,
-    )
-    return run(
-        lambda: Engine(engine_settings, asked.bundle), persona=settings.persona, options=options, database=database
     )
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from bots.adapter import Pace
+from bots.commands import Command
 from bots.errors import MessageGoneError, UnsupportedError
 from bots.message import Addressed, Attachment, Button, ButtonPressed, ChatRef, Message, MessageId, Text, User
 
@@ -73,3 +74,10 @@ class LocalAccount:
 
     async def delete(self, chat: ChatRef, id: MessageId) -> None:
         """What was printed stays."""
+
+    async def show_commands(self, commands: Sequence[Command]) -> None:
+        """Nothing is kept: what a console completes is looked up while it is typed."""
+
+    async def hand_over(self, chat: ChatRef, name: str, data: bytes, *, reply_to: MessageId) -> None:  # noqa: ARG002
+        """There is no place for files."""
+        raise UnsupportedError("no files can be given here; ask for them in a terminal")

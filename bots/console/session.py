@@ -9,19 +9,17 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
-from bots.adapter import Adapter
+from bots.bot import Bot, BotRules, open_bot
 from bots.chatlog import ChatLog, DatabaseSettings
-from bots.commands import COMMANDS
 from bots.console.local import LOCAL_CHAT
 from bots.console.pipe import PipeAdapter
 from bots.console.state import logging_to, open_history, state_folder
 from bots.console.terminal import TerminalAdapter
-from bots.conversation import AnswerOptions, Conversation
-from bots.dispatcher import Dispatcher
+from bots.conversation import Conversation
 from bots.errors import DatabaseError
+from bots.policy import Policy
 from engine.errors import EngineError
 from engine.generation import TextEngine
 
@@ -33,14 +31,14 @@ EXIT_TERMINATED = 128 + signal.SIGTERM
 EngineOpener = Callable[[], AbstractAsyncContextManager[TextEngine]]
 
 
-def run(open_engine: EngineOpener, *, persona: str, options: AnswerOptions, database: DatabaseSettings) -> int:
+def run(open_engine: EngineOpener, *, rules: BotRules, database: DatabaseSettings, policy: Policy | None = None) -> int:
     """Talk until the input ends; returns the exit code. What is said in a terminal is kept in `database`.
 
     0, or 1 if a line of piped input got no reply, 2 if the model could not be loaded, 130 and 143 after
     SIGINT and SIGTERM.
     """
     try:
-        return asyncio.run(_talk(open_engine, persona, options, database))
+        return asyncio.run(_talk(open_engine, rules, database, policy or Policy()))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except asyncio.CancelledError:
@@ -54,26 +52,17 @@ def _fail(text: str) -> int:
     return EXIT_NO_ENGINE
 
 
-async def _talk(open_engine: EngineOpener, persona: str, options: AnswerOptions, database: DatabaseSettings) -> int:
+async def _talk(open_engine: EngineOpener, rules: BotRules, database: DatabaseSettings, policy: Policy) -> int:
     is_interactive = _is_interactive()
     talk = _talk_in_terminal if is_interactive else _talk_through_pipes
-    opening = ChatLog.open(database) if is_interactive else _passing_log()
-    async with _cancelled_by_sigterm(), _announced(open_engine) as engine, opening as log:
-        return await talk(_Bot(engine, log, persona, options))
-
-
-@dataclass(frozen=True)
-class _Bot:
-    """Everything of the bot but the console."""
-
-    engine: TextEngine
-    log: ChatLog
-    persona: str
-    options: AnswerOptions
-
-    def dispatcher(self, adapter: Adapter) -> Dispatcher:
-        """What lets it talk through a console."""
-        return Dispatcher(adapter, self.engine, self.log, persona=self.persona, options=self.options)
+    opening = ChatLog.open(database, policy=policy) if is_interactive else _passing_log()
+    async with (
+        _cancelled_by_sigterm(),
+        _announced(open_engine) as engine,
+        opening as log,
+        open_bot(engine, log, rules) as bot,
+    ):
+        return await talk(bot)
 
 
 @contextlib.asynccontextmanager
@@ -85,16 +74,16 @@ async def _passing_log() -> AsyncIterator[ChatLog]:
             yield log
 
 
-async def _talk_in_terminal(bot: _Bot) -> int:
+async def _talk_in_terminal(bot: Bot) -> int:
     folder = state_folder(os.environ, Path.home())
     greeting, history = await _greeting(bot), open_history(folder)
     with logging_to(folder):
-        async with TerminalAdapter(greeting=greeting, commands=COMMANDS, history=history) as terminal:
+        async with TerminalAdapter(greeting=greeting, commands=bot.plugins.commands, history=history) as terminal:
             await bot.dispatcher(terminal).run()
     return 0
 
 
-async def _talk_through_pipes(bot: _Bot) -> int:
+async def _talk_through_pipes(bot: Bot) -> int:
     # Python leaves a standard stream that was closed by the caller as None; its number may be taken by now.
     stdin, stdout, stderr = (
         os.open(os.devnull, os.O_RDWR) if stream is None else stream.fileno()
@@ -145,8 +134,8 @@ def _is_interactive() -> bool:
     return all(end is not None and end.isatty() for end in ends) and os.environ.get("TERM") != "dumb"
 
 
-async def _greeting(bot: _Bot) -> str:
-    persona = await Conversation(LOCAL_CHAT, bot.log, is_private=True, persona=bot.persona).persona()
+async def _greeting(bot: Bot) -> str:
+    persona = await Conversation(LOCAL_CHAT, bot.log, is_private=True, persona=bot.rules.persona).persona()
     has_talked = await bot.log.history(LOCAL_CHAT, limit_turns=1)
     lines = [
         f"Mynah, talking with {bot.engine.version}",

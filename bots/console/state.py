@@ -1,11 +1,13 @@
-"""Files that the console keeps for its user: what was typed before, and what went wrong.
+"""Files that the console keeps for its user: what was typed before, what went wrong, and what was asked for.
 
-Both may hold private talk, so their owner alone can read them.
+They may hold private talk, so their owner alone can read them.
 """
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
@@ -37,6 +39,28 @@ def logging_to(folder: Path) -> Iterator[None]:
     finally:
         root.removeHandler(handler)
         handler.close()
+
+
+def save_new(folder: Path, name: str, data: bytes) -> Path:
+    """Write a file that was not there before; returns where, which is under another name if that one is taken.
+
+    Raises:
+        OSError: It cannot be written. Nothing is left of it.
+    """
+    wanted = Path(re.sub(r"[\x00-\x1f\x7f/\\]", "_", name).lstrip(".") or "file")
+    for number in count(1):
+        file = folder / (wanted if number == 1 else f"{wanted.stem}-{number}{wanted.suffix}")
+        try:
+            file.touch(mode=0o600, exist_ok=False)
+        except FileExistsError:
+            continue
+        try:
+            file.write_bytes(data)
+        except OSError:
+            file.unlink()
+            raise
+        return file
+    raise AssertionError("there is always another number")
 
 
 def _is_private_file(file: Path) -> bool:

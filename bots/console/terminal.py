@@ -5,7 +5,10 @@ unfinished row is part of the prompt and drawn again with each draft. A line tha
 grows waits below it, and is printed when its turn comes, so that the screen reads like a dialogue.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from prompt_toolkit import PromptSession
@@ -25,25 +28,29 @@ from bots.commands import Command
 from bots.console.local import LocalAccount, local_message, new_id
 from bots.console.printable import printable
 from bots.console.rows import GrowingText, rows
-from bots.errors import AdapterClosedError
+from bots.console.state import save_new
+from bots.errors import AdapterClosedError, UnsupportedError
 from bots.message import Button, ChatRef, Message, MessageId
 
 _STYLE = Style.from_dict({"prompt": "bold ansicyan", "you": "bold", "aside": "ansibrightblack"})
 _STOP = "/stop"
 _MAX_NEXT = 3
+_MAX_MENU_ROWS = 12
+"""A terminal with fewer rows than the prompt wants shows no prompt at all."""
 
 
 class CommandCompleter(Completer):
     """Completes the names of commands at the start of a line."""
 
     def __init__(self, commands: Mapping[str, Command]) -> None:
+        """`commands` are looked up anew each time: they may change."""
         self._commands = commands
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
         """Yield the commands that begin with what was typed."""
         typed = document.text_before_cursor
         for name, command in self._commands.items():
-            if typed and f"/{name}".startswith(typed.lower()):
+            if typed and command.is_listed and f"/{name}".startswith(typed.lower()):
                 yield Completion(f"/{name}", -len(typed), display=command.usage, display_meta=command.summary)
 
 
@@ -54,12 +61,16 @@ class TerminalAdapter(LocalAccount):
         self,
         *,
         greeting: str,
-        commands: Mapping[str, Command],
+        commands: Mapping[str, Command] = MappingProxyType({}),
         history: History | None = None,
         input: Input | None = None,
         output: Output | None = None,
     ) -> None:
-        """`greeting` is the first screen; `input` and `output` default to the process's terminal."""
+        """`greeting` is the first screen; `input` and `output` default to the process's terminal.
+
+        `commands` are those to complete, which may change at any time.
+        """
+        self._commands = commands
         self._greeting = greeting
         self._reply = GrowingText()
         self._is_thinking = self._is_replying = self._is_closed = False
@@ -72,9 +83,9 @@ class TerminalAdapter(LocalAccount):
             style=_STYLE,
             history=history,
             completer=CommandCompleter(commands),
-            # Room for the menu is kept below the prompt as long as this holds: only while it is of use.
+            # Room for the menu is kept below the prompt as long as this holds: only while it is of use. How much,
+            # is said with each prompt.
             complete_while_typing=Condition(lambda: self._session.default_buffer.text.startswith("/")),
-            reserve_space_for_menu=len(commands) + 1,
             key_bindings=self._keys(),
             erase_when_done=True,
             input=input,
@@ -100,7 +111,8 @@ class TerminalAdapter(LocalAccount):
         while not self._is_closed:
             kept, self._kept_input = self._kept_input, ""
             try:
-                line = await self._session.prompt_async(default=kept)
+                num_rows = min(len(self._commands) + 1, _MAX_MENU_ROWS)
+                line = await self._session.prompt_async(default=kept, reserve_space_for_menu=num_rows)
             except EOFError:
                 return
             if text := line.strip():
@@ -111,8 +123,8 @@ class TerminalAdapter(LocalAccount):
 
     async def settled(self, message: Message) -> None:
         """End the reply to the oldest message, and let the next one appear."""
-        is_oldest = message is self._unsettled[0]
-        self._unsettled.remove(message)
+        is_oldest = message.id == self._unsettled[0].id
+        self._unsettled = [each for each in self._unsettled if each.id != message.id]
         if is_oldest:
             self._end_reply()
             self._echo_next()
@@ -146,6 +158,15 @@ class TerminalAdapter(LocalAccount):
         self._delayed.append(text)
         if not self._is_replying:
             self._print_delayed()
+
+    async def hand_over(self, chat: ChatRef, name: str, data: bytes, *, reply_to: MessageId) -> None:
+        """Write the file into the folder that the program was started in, and say where."""
+        self._check_open()
+        try:
+            file = await asyncio.to_thread(save_new, Path.cwd(), name, data)
+        except OSError as exc:
+            raise UnsupportedError(f"{name} cannot be saved here: {exc.strerror or exc}") from exc
+        await self.notice(chat, f"Saved as {file}", reply_to=reply_to)
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -2,8 +2,8 @@
 
 import sys
 
-from bots.discord.accounts import find_accounts
+from bots.discord.accounts import PLATFORM
 from bots.launch import main
 
 if __name__ == "__main__":
-    sys.exit(main("bots.discord", {"DISCORD_TOKEN": find_accounts}))
+    sys.exit(main("bots.discord", [PLATFORM]))

@@ -4,10 +4,13 @@ Translates and decides nothing: what comes in is read by `intake`, and this modu
 """
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Self
 
 import aiohttp
@@ -15,21 +18,21 @@ import discord
 
 from bots.adapter import Caps, Pace
 from bots.budget import Clock
-from bots.commands import COMMANDS, Command
+from bots.commands import Command
 from bots.companion import companion
-from bots.discord.buttons import has_buttons, row_of
-from bots.discord.calls import TIMEOUT_S, Calls
+from bots.discord.buttons import has_buttons, rows_of
+from bots.discord.calls import TIMEOUT_S, UPLOAD_TIMEOUT_S, Calls
 from bots.discord.connection import HEARTBEAT_TIMEOUT_S, Connection
 from bots.discord.content import Viewer
 from bots.discord.errors import MAX_LENGTH, NoHistoryError, translated
 from bots.discord.events import PLATFORM
-from bots.discord.files import fetch
+from bots.discord.files import MAX_BYTES, check_size, fetch, upload
 from bots.discord.inbox import Inbox
 from bots.discord.intake import Intake
 from bots.discord.interactions import NOBODY, LiveCommands
 from bots.discord.markdown import length, render
 from bots.discord.moderators import Moderators
-from bots.discord.registration import register
+from bots.discord.registration import Registration
 from bots.discord.settings import DiscordSettings
 from bots.errors import (
     AccountError,
@@ -39,8 +42,10 @@ from bots.errors import (
     MessageGoneError,
     MessageTooLongError,
     UnreachableError,
+    UnsupportedError,
 )
 from bots.message import Attachment, Button, ButtonPressed, ChatRef, Event, Message, MessageId, User
+from bots.split import split
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +82,7 @@ class DiscordAdapter:
         *,
         api_url: str = DiscordSettings.model_fields["api_url"].default,
         has_message_content: bool = False,
-        commands: Mapping[str, Command] = COMMANDS,
+        commands: Mapping[str, Command] = MappingProxyType({}),
         heartbeat_timeout_s: float = HEARTBEAT_TIMEOUT_S,
         call_timeout_s: float = TIMEOUT_S,
         clock: Clock = time.monotonic,
@@ -88,7 +93,7 @@ class DiscordAdapter:
             token: The bot's.
             api_url: The REST interface, with its path. All accounts of a process share one.
             has_message_content: Whether to ask for what messages say that do not call the bot.
-            commands: What to show as slash commands, by name.
+            commands: What to show as slash commands, by name; may change at any time.
             heartbeat_timeout_s: For how long the gateway may say nothing.
             call_timeout_s: For how long a call may take.
             clock: In seconds; what the life of commands is measured by.
@@ -99,6 +104,7 @@ class DiscordAdapter:
         self._calls = Calls(call_timeout_s)
         self._live = LiveCommands(self._calls, clock)
         self._inbox = Inbox()
+        self._registration: Registration | None = None
         self._stack = AsyncExitStack()
         self._failure: BotError | None = None
 
@@ -129,21 +135,12 @@ class DiscordAdapter:
         self._moderators = Moderators(connection, self._calls, self._clock)
         self._intake = Intake(connection, self._viewer, self._inbox, self._live, self._moderators, self._commands)
         connection.listen(self._intake)
-        await self._register(connection)
+        self._registration = Registration(connection, self._calls)
+        await self.show_commands(tuple(self._commands.values()))
         await stack.enter_async_context(companion(self._stay_connected(connection)))
         await self._intake.ready.wait()
         if self._failure is not None:
             raise self._failure
-
-    async def _register(self, connection: Connection) -> None:
-        """See that Discord shows our commands; the bot can do without."""
-        try:
-            changed = await register(connection, self._calls, self._commands.values())
-        except BotError as exc:
-            logger.warning("the slash commands are not up to date: %s", exc)
-        else:
-            if changed:
-                logger.info("slash commands were registered: %s", ", ".join(changed))
 
     async def _stay_connected(self, connection: Connection) -> None:
         """Take events in until the connection is closed, by us or for good."""
@@ -208,12 +205,16 @@ class DiscordAdapter:
         return await self._moderators.is_one(_place(chat), int(user.id))
 
     async def tell(self, press: ButtonPressed, text: str) -> None:
-        """Show `text` to the person alone; the press itself was acknowledged when it came."""
-        interaction = self._intake.press(press.press_id)
-        if interaction is None or not text:
+        """Show `text` to the person alone."""
+        live = self._intake.press(press.press_id)
+        if live is None or not text:
             return
+        await live.acknowledged.wait()
+        send = live.interaction.followup.send
         try:
-            await self._calls.make(lambda: interaction.followup.send(text, ephemeral=True, allowed_mentions=NOBODY))
+            for part in split(text, MAX_LENGTH, length):
+                content = _rendered(part)
+                await self._calls.make(partial(send, content, ephemeral=True, allowed_mentions=NOBODY))
         except BotError as exc:
             logger.info("a person was not told what came of a press: %s", exc)
 
@@ -241,7 +242,7 @@ class DiscordAdapter:
         nonce: str = "",
     ) -> MessageId:
         """Post one message; what answers a command goes where that was given, as long as Discord allows it."""
-        content, view = _rendered(text), row_of(buttons)
+        content, view = _rendered(text), rows_of(buttons)
         said = await self._live.say(reply_to, content, view, claim=nonce or content)
         return said or await self._post(chat, content, reply_to, view, nonce)
 
@@ -266,7 +267,7 @@ class DiscordAdapter:
 
     async def edit(self, chat: ChatRef, id: MessageId, text: str, *, buttons: Sequence[Button] = ()) -> None:
         """Replace text and buttons of a message."""
-        content, view = _rendered(text), row_of(buttons)
+        content, view = _rendered(text), rows_of(buttons)
         if not await self._live.edit(id, content, view):
             message = self._channel(chat).get_partial_message(int(id))
             await self._calls.make(lambda: message.edit(content=content, view=view, allowed_mentions=NOBODY))
@@ -277,6 +278,40 @@ class DiscordAdapter:
         with suppress(MessageGoneError):
             if not await self._live.delete(id):
                 await self._calls.make(self._channel(chat).get_partial_message(int(id)).delete)
+
+    async def show_commands(self, commands: Sequence[Command]) -> None:
+        """Register them as slash commands. Before there is a connection, nothing is done: opening does it."""
+        if self._registration is not None:
+            await self._registration.show(commands)
+
+    async def hand_over(self, chat: ChatRef, name: str, data: bytes, *, reply_to: MessageId) -> None:
+        """Post a file in a direct conversation, or as an answer that only the person who gave the command sees."""
+        channel = self._channel(chat)
+        if await self._live.hand_over(reply_to, name, data):
+            return
+        if not await self._is_direct(_place(chat)):
+            raise UnsupportedError("others would see the file here; ask for it in a direct message")
+        check_size(name, data, MAX_BYTES)
+        # Sending again, after an answer that was lost, makes no second message.
+        nonce = hashlib.blake2s(f"{reply_to}/{name}".encode(), digest_size=12).hexdigest()
+        reference = _reference(chat, reply_to)
+        options: dict[str, Any] = {"nonce": nonce} if reference is None else {"nonce": nonce, "reference": reference}
+
+        async def post() -> None:
+            await channel.send(file=upload(name, data), allowed_mentions=NOBODY, **options)
+
+        with suppress(MessageGoneError):  # it was there, and was deleted since
+            await self._calls.make(post, timeout_s=UPLOAD_TIMEOUT_S)
+
+    async def _is_direct(self, channel_id: int) -> bool:
+        """Whether one person alone talks with the bot there."""
+        channel: object = self._connection.get_channel(channel_id)
+        if channel is None:
+            try:
+                channel = await self._calls.make(lambda: self._connection.fetch_channel(channel_id))
+            except ForbiddenError:  # nobody keeps us out of a direct conversation
+                return False
+        return isinstance(channel, discord.DMChannel)
 
     async def _post(
         self, chat: ChatRef, content: str, reply_to: MessageId | None, view: discord.ui.View | None, nonce: str

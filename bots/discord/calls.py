@@ -13,6 +13,8 @@ from bots.errors import AdapterClosedError, BotError
 TIMEOUT_S = 15.0
 """For one call. discord.py also waits within it until a bucket of Discord's has room, which is 5 s at most for
 messages."""
+UPLOAD_TIMEOUT_S = 90.0
+"""For one that brings a file: the largest one at 1 Mbit/s."""
 
 T = TypeVar("T")
 
@@ -28,8 +30,8 @@ class Calls:
         self._timeout_s = timeout_s
         self.is_over = False
 
-    async def make(self, work: Callable[[], Awaitable[T]]) -> T:
-        """The result of `work`.
+    async def make(self, work: Callable[[], Awaitable[T]], *, timeout_s: float | None = None) -> T:
+        """The result of `work`, which has its usual time or `timeout_s`.
 
         Raises:
             BotError: Instead of whatever discord.py raises.
@@ -37,7 +39,7 @@ class Calls:
         if self.is_over:
             raise AdapterClosedError("the connection to Discord was closed")
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s or self._timeout_s):
                 return await work()
         except (*FOREIGN, BotError, RuntimeError) as exc:  # aiohttp raises RuntimeError once its session is closed
             if self.is_over:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 import discord
 
 from bots.checks import Finding
-from bots.commands import COMMANDS, Command
+from bots.commands import Command
 from bots.discord.calls import Calls
 from bots.discord.connection import Connection
 from bots.discord.errors import NOT_GRANTED
@@ -17,7 +17,7 @@ from bots.discord.settings import DiscordSettings
 from bots.errors import BotError
 
 
-async def check(token: str, settings: DiscordSettings, commands: Mapping[str, Command] = COMMANDS) -> list[Finding]:
+async def check(token: str, settings: DiscordSettings, commands: Mapping[str, Command]) -> list[Finding]:
     """Findings on one account: token, identity, intents, gateway and commands."""
     calls = Calls()
     connection = Connection(api_url=settings.api_url, has_message_content=settings.message_content)

@@ -20,6 +20,7 @@ from bots.errors import (
     MessageTooLongError,
     RateLimitedError,
     UnreachableError,
+    UnsupportedError,
 )
 
 MAX_LENGTH = 2000
@@ -34,10 +35,10 @@ NOT_GRANTED = (
     "(discord.com/developers/applications) under Bot > Privileged Gateway Intents, or set DISCORD_MESSAGE_CONTENT=false"
 )
 
-UNKNOWN_MESSAGE, NO_HISTORY, ALREADY_ACKNOWLEDGED = 10008, 160002, 40060
+UNKNOWN_MESSAGE, NO_HISTORY, ALREADY_ACKNOWLEDGED, FILE_TOO_LARGE = 10008, 160002, 40060, 40005
 OVER = frozenset({10015, 10062, 50027})
 """An interaction that is over: unknown webhook, unknown interaction, invalid webhook token."""
-_UNAUTHORIZED, _INVALID_FORM, _NOT_AUTHENTICATED = 401, 50035, 4004
+_UNAUTHORIZED, _ENTITY_TOO_LARGE, _INVALID_FORM, _NOT_AUTHENTICATED = 401, 413, 50035, 4004
 
 FOREIGN = (discord.DiscordException, aiohttp.ClientError, OSError)
 """All that discord.py raises on purpose; a timeout is an OSError."""
@@ -69,6 +70,8 @@ def _refused(error: Exception) -> BotError:
         return InteractionOverError(error.text)
     if error.code in _BY_CODE:
         return _BY_CODE[error.code](f"Discord: {error.text}")
+    if error.status == _ENTITY_TOO_LARGE:
+        return UnsupportedError("the file is larger than Discord takes")
     if error.status == _UNAUTHORIZED:
         return AccountError(REFUSED)
     if error.code == _INVALID_FORM and "content" in error.text and "or fewer in length" in error.text:
@@ -76,7 +79,11 @@ def _refused(error: Exception) -> BotError:
     return ForbiddenError(f"Discord: {error.text[:200] or error.status}")
 
 
-_BY_CODE: Mapping[int, Callable[[str], BotError]] = {UNKNOWN_MESSAGE: MessageGoneError, NO_HISTORY: NoHistoryError}
+_BY_CODE: Mapping[int, Callable[[str], BotError]] = {
+    FILE_TOO_LARGE: UnsupportedError,
+    NO_HISTORY: NoHistoryError,
+    UNKNOWN_MESSAGE: MessageGoneError,
+}
 
 
 def _rate_limited(error: Exception) -> BotError:

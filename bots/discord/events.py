@@ -17,7 +17,7 @@ from bots.message import (
     MessageId,
     MessagesDeleted,
     Quote,
-    Text,
+    Segment,
     User,
 )
 
@@ -60,6 +60,7 @@ def message_of(message: discord.Message, viewer: Viewer) -> Message:
         quote=_quote(message, viewer),
         addressed=frozenset() if is_hidden else frozenset(_reasons(message, viewer)),
         is_private=isinstance(message.channel, discord.DMChannel),
+        is_forwarded=bool(message.message_snapshots),
     )
 
 
@@ -107,13 +108,13 @@ def command_id(interaction: AnyInteraction) -> MessageId:
     return MessageId(f"interaction:{interaction.id}")
 
 
-def command_of(interaction: AnyInteraction, viewer: Viewer, typed: str) -> Message:
+def command_of(interaction: AnyInteraction, viewer: Viewer, typed: tuple[Segment, ...]) -> Message:
     """The use of a command as the message that it would be if it were typed."""
     return Message(
         command_id(interaction),
         chat_of(viewer, interaction.channel, interaction.channel_id or 0),
         user_of(interaction.user),
-        (Text(typed),),
+        typed,
         interaction.created_at,
         addressed=frozenset({Addressed.COMMAND}),
         is_private=interaction.guild_id is None,

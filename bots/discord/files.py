@@ -1,15 +1,21 @@
-"""The files that come with messages, from where Discord keeps them.
+"""The files that come with messages, from where Discord keeps them, and those that go there.
 
 Knows nothing of what is in them.
 """
 
+import io
+import re
+
 import aiohttp
+import discord
 from yarl import URL
 
-from bots.errors import ForbiddenError, UnreachableError
+from bots.errors import ForbiddenError, UnreachableError, UnsupportedError
 
 CDN_HOSTS = frozenset({"cdn.discordapp.com", "media.discordapp.net"})
 OK, SERVER_ERROR = 200, 500
+MAX_BYTES = discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES
+"""What Discord takes where nobody has paid for more."""
 
 
 async def fetch(session: aiohttp.ClientSession, address: str, limit_bytes: int, *, api_url: str) -> bytes:
@@ -35,3 +41,20 @@ async def fetch(session: aiohttp.ClientSession, address: str, limit_bytes: int, 
             if len(data) >= limit_bytes:
                 break
         return bytes(data[:limit_bytes])
+
+
+def check_size(name: str, data: bytes, limit_bytes: int) -> None:
+    """Refuse a file that Discord would refuse.
+
+    Raises:
+        UnsupportedError: It is too large.
+    """
+    if len(data) > limit_bytes:
+        size, limit = len(data) / 2**20, limit_bytes / 2**20
+        raise UnsupportedError(f"{name} has {size:.1f} MB, and Discord takes {limit:.0f} MB at most")
+
+
+def upload(name: str, data: bytes) -> discord.File:
+    """A file on its way; discord.py closes it, so that each try needs one of its own."""
+    # discord.py writes the name into the request as it is.
+    return discord.File(io.BytesIO(data), re.sub(r'[\x00-\x1f\x7f"/\\]', "_", name) or "file")

@@ -28,7 +28,7 @@ from bots.discord.events import (
     user_of,
 )
 from bots.discord.inbox import Inbox
-from bots.discord.interactions import LiveCommands, acknowledge
+from bots.discord.interactions import LiveCommands, LivePress
 from bots.discord.moderators import Moderators
 from bots.discord.reactions import Reactions
 from bots.discord.slash import is_for_everyone, suggestions, typed
@@ -54,12 +54,12 @@ class Intake:
         moderators: Moderators,
         commands: Mapping[str, Command],
     ) -> None:
-        """`commands` are those that can be given, by name."""
+        """`commands` are those that can be given, by name; they may change."""
         self._connection, self._viewer, self._inbox = connection, viewer, inbox
         self._live, self._moderators, self._commands = live, moderators, commands
         self._reactions = Reactions()
         self._our_deletions: dict[int, None] = {}
-        self._presses: dict[str, AnyInteraction] = {}
+        self._presses: dict[str, LivePress] = {}
         self.ready = asyncio.Event()
 
     def expect_deletion(self, id: MessageId) -> None:
@@ -119,7 +119,8 @@ class Intake:
         command = self._live.begin(interaction, is_ephemeral=is_ephemeral)
         if command is not None:
             # Before anything is waited for, so that it keeps its place among the messages.
-            self._inbox.put(command_of(interaction, self._viewer, typed(data, self._commands)))
+            segments = typed(data, self._commands, self._viewer)
+            self._inbox.put(command_of(interaction, self._viewer, segments))
             await command.acknowledge()
 
     async def _take_press(self, interaction: AnyInteraction, data: Mapping[str, Any]) -> None:
@@ -128,11 +129,11 @@ class Intake:
             chat = chat_of(self._viewer, interaction.channel, interaction.channel_id or message.channel.id)
             id, user = MessageId(str(message.id)), user_of(interaction.user)
             press_id = str(interaction.id)
-            remember(self._presses, press_id, interaction, limit=MAX_PRESSES)
+            press = remember(self._presses, press_id, LivePress(interaction), limit=MAX_PRESSES)
             self._inbox.put(ButtonPressed(chat, id, button, user, interaction.created_at, press_id))
-            await acknowledge(interaction)
+            await press.acknowledge()
 
-    def press(self, press_id: str) -> AnyInteraction | None:
+    def press(self, press_id: str) -> LivePress | None:
         """A press that nobody was told about yet; only once."""
         return self._presses.pop(press_id, None)
 

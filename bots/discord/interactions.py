@@ -14,9 +14,10 @@ import discord
 
 from bots.bounded import remember
 from bots.budget import Clock
-from bots.discord.calls import Calls
+from bots.discord.calls import UPLOAD_TIMEOUT_S, Calls
 from bots.discord.errors import ALREADY_ACKNOWLEDGED, InteractionOverError
 from bots.discord.events import AnyInteraction, command_id
+from bots.discord.files import check_size, upload
 from bots.errors import BotError, ForbiddenError, MessageGoneError
 from bots.message import MessageId
 
@@ -62,15 +63,35 @@ async def _defer(interaction: AnyInteraction, *, is_ephemeral: bool) -> bool:
             return True
 
 
+class LivePress:
+    """One press of a button.
+
+    Attributes:
+        acknowledged: Set once Discord knows that it arrived, or never will; whatever is said of it waits for that.
+    """
+
+    def __init__(self, interaction: AnyInteraction) -> None:
+        self.interaction, self.acknowledged = interaction, asyncio.Event()
+
+    async def acknowledge(self) -> None:
+        """Tell Discord that the press arrived."""
+        try:
+            await acknowledge(self.interaction)
+        finally:
+            self.acknowledged.set()
+
+
 class LiveCommand:
     """One use of a command, for as long as it can be answered.
 
     Attributes:
         is_ephemeral: Whether only the person who gave the command sees the answer.
+        is_for_one: Whether that is so, if only because nobody else is there.
     """
 
     def __init__(self, interaction: AnyInteraction, calls: Calls, *, is_ephemeral: bool, clock: Clock) -> None:
         self.is_ephemeral = is_ephemeral
+        self.is_for_one = is_ephemeral or interaction.guild_id is None
         self._interaction, self._calls, self._clock = interaction, calls, clock
         self._ends_s = clock() + TOKEN_LIFE_S
         self._acknowledged = asyncio.Event()
@@ -114,6 +135,31 @@ class LiveCommand:
         self._num_said += 1
         return MessageId(str(message.id))
 
+    async def hand_over(self, name: str, data: bytes) -> None:
+        """Answer with a file, in place of "thinking ..." if it is the first answer.
+
+        Raises:
+            InteractionOverError: It is over.
+            UnsupportedError: It is too large.
+        """
+        check_size(name, data, self._interaction.filesize_limit)
+        claim = f"file {name}"
+        self._first = self._first or claim
+        is_first = claim == self._first
+        try:
+            await self._call(lambda: self._upload(name, data, is_first=is_first), timeout_s=UPLOAD_TIMEOUT_S)
+        except MessageGoneError:  # somebody has deleted what was to be replaced
+            await self._call(lambda: self._upload(name, data, is_first=False), timeout_s=UPLOAD_TIMEOUT_S)
+        self._num_said += 1
+
+    async def _upload(self, name: str, data: bytes, *, is_first: bool) -> None:
+        file = upload(name, data)
+        if is_first:
+            await self._interaction.edit_original_response(attachments=[file], allowed_mentions=NOBODY)
+        else:
+            send = self._interaction.followup.send
+            await send(file=file, wait=True, ephemeral=self.is_ephemeral, allowed_mentions=NOBODY)
+
     async def edit(self, id: MessageId, content: str, view: discord.ui.View | None) -> None:
         """Change what was said.
 
@@ -140,12 +186,12 @@ class LiveCommand:
         if not self._num_said:
             await self._call(self._interaction.delete_original_response)
 
-    async def _call(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _call(self, work: Callable[[], Awaitable[T]], *, timeout_s: float | None = None) -> T:
         await self._acknowledged.wait()
         if not self._is_usable or self._clock() > self._ends_s:
             raise InteractionOverError("nothing more can be said through the command")
         try:
-            return await self._calls.make(work)
+            return await self._calls.make(work, timeout_s=timeout_s)
         except InteractionOverError:
             self._is_usable = False
             raise
@@ -190,6 +236,21 @@ class LiveCommands:
             return None
         remember(self._posts, id, command)
         return id
+
+    async def hand_over(self, reply_to: MessageId, name: str, data: bytes) -> bool:
+        """Give a file to whoever gave the command `reply_to`; False if others would see it, or the command is over.
+
+        Raises:
+            UnsupportedError: It is too large.
+        """
+        command = self._commands.get(reply_to)
+        if command is None or not command.is_for_one:
+            return False
+        try:
+            await command.hand_over(name, data)
+        except InteractionOverError:
+            return False
+        return True
 
     async def edit(self, id: MessageId, content: str, view: discord.ui.View | None) -> bool:
         """Change a message; False if no command said it."""

@@ -3,7 +3,7 @@
 import sys
 
 from bots.launch import main
-from bots.telegram.accounts import find_accounts
+from bots.telegram.accounts import PLATFORM
 
 if __name__ == "__main__":
-    sys.exit(main("bots.telegram", {"TELEGRAM_TOKEN": find_accounts}))
+    sys.exit(main("bots.telegram", [PLATFORM]))

@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 
 from telegram import Bot, LinkPreviewOptions, MessageEntity, ReplyParameters, Update
 from telegram import User as TelegramUser
-from telegram.constants import ChatAction, ChatMemberStatus, MessageLimit
+from telegram.constants import CallbackQueryLimit, ChatAction, ChatMemberStatus, FileSizeLimit, MessageLimit
 from telegram.error import BadRequest, ChatMigrated, TelegramError
 
 from bots.adapter import Caps, Pace
@@ -37,12 +37,12 @@ from bots.errors import (
 )
 from bots.message import Attachment, Button, ButtonPressed, ChatMoved, ChatRef, Event, Message, MessageId, User
 from bots.telegram.buttons import keyboard
-from bots.telegram.connection import hidden_in_log, is_token, make_bot
+from bots.telegram.connection import UPLOAD_TIMEOUT_S, hidden_in_log, is_token, make_bot
 from bots.telegram.download import download
 from bots.telegram.entities import Rendered, length, render, utf16_length
 from bots.telegram.errors import REFUSED_HINT, EntitiesRefusedError, NotModifiedError, TooLongError, translated
 from bots.telegram.inbox import Inbox
-from bots.telegram.menu import menu_of, update_menu
+from bots.telegram.menu import Menu
 from bots.telegram.polling import Polling
 from bots.telegram.translate import KINDS, PLATFORM, chat_ref, event_of, is_private
 from bots.telegram.webhook import WebhookServer
@@ -50,7 +50,7 @@ from bots.telegram.webhook import WebhookServer
 logger = logging.getLogger(__name__)
 
 DEFAULT_API_URL = "https://api.telegram.org"
-MAX_LENGTH = int(MessageLimit.MAX_TEXT_LENGTH)
+MAX_LENGTH, MAX_FILE_BYTES = int(MessageLimit.MAX_TEXT_LENGTH), int(FileSizeLimit.FILESIZE_UPLOAD)
 
 _ACCOUNT_PACE = Pace(limit=25, period_s=1.0, reserved=8)  # of about 30 that Telegram names
 _PRIVATE = Caps(
@@ -75,6 +75,8 @@ _GROUP = replace(
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 _MODERATORS = frozenset({ChatMemberStatus.OWNER, ChatMemberStatus.ADMINISTRATOR})
 MODERATOR_MEMORY_S = 60.0
+MAX_TOLD, MAX_TOLD_IN_PASSING = int(CallbackQueryLimit.ANSWER_CALLBACK_QUERY_TEXT_LENGTH), 80
+"""Letters that are shown of what came of a press, and how many of them can be read before they fade away."""
 MAX_PRESSES = 100
 """Presses that may wait for their acknowledgement; Telegram takes none that is late anyway."""
 
@@ -94,9 +96,13 @@ class TelegramAdapter:
         clock: Clock = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """`commands` go into the menu; without `webhook`, updates are fetched. Times are in seconds."""
+        """`commands` go into the menu; they may change at any time. Without `webhook`, updates are fetched.
+
+        Times are in seconds.
+        """
         self._token, self._api_url, self._webhook = token, api_url, webhook
-        self._menu = menu_of(commands.values())
+        self._commands = commands
+        self._menu: Menu | None = None
         self._clock, self._sleep = clock, sleep
         self._stack = AsyncExitStack()
         self._is_closed = True
@@ -125,10 +131,12 @@ class TelegramAdapter:
                 await self._begin_updates(stack)
             except TelegramError as exc:
                 raise _refused_start(exc) from exc
-            await self._show_menu()
+            self._is_closed = False
+            stack.callback(self._close)
+            self._menu = Menu(self._bot, self._call)
+            await self.show_commands(tuple(self._commands.values()))
             await stack.enter_async_context(companion(self._answer_strange_presses()))
             self._stack = stack.pop_all()
-        self._is_closed = False
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -163,13 +171,6 @@ class TelegramAdapter:
         polling = Polling(self._bot, self._inbox, KINDS, give_up=self._give_up, clock=self._clock, sleep=self._sleep)
         stack.push_async_callback(polling.confirm)
         await stack.enter_async_context(companion(polling.run()))
-
-    async def _show_menu(self) -> None:
-        try:
-            if await update_menu(self._bot, self._menu):
-                logger.info("the command menu of @%s is up to date again", self._me.username)
-        except TelegramError as exc:
-            logger.warning("the command menu of @%s could not be set: %s", self._me.username, exc)
 
     def _give_up(self, error: BotError) -> None:
         logger.error("@%s ends: %s", self._me.username, error)
@@ -237,14 +238,26 @@ class TelegramAdapter:
     async def _answer_press(self, press_id: str, text: str) -> None:
         """Tell Telegram that a press arrived, or the button would seem stuck."""
         try:
-            await self._bot.answer_callback_query(press_id, text or None)
+            await self._bot.answer_callback_query(press_id, text or None, show_alert=len(text) > MAX_TOLD_IN_PASSING)
         except TelegramError as exc:
             logger.debug("a press was not acknowledged: %s", exc)
 
     async def tell(self, press: ButtonPressed, text: str) -> None:
-        """Show `text` for a moment at the top of the chat."""
-        if not self._is_closed:
-            await self._answer_press(press.press_id, text)
+        """Show `text` at the top of the chat for a moment, or until it was read.
+
+        Telegram shows little there: more is said as a message where nobody else is, and cut off elsewhere.
+        """
+        if self._is_closed:
+            return
+        told = render(text).text
+        if len(told) > MAX_TOLD and is_private(press.chat):
+            await self._answer_press(press.press_id, "")
+            try:
+                await self.send(press.chat, text)
+            except BotError as exc:
+                logger.info("a person was not told what came of a press: %s", exc)
+        else:
+            await self._answer_press(press.press_id, told if len(told) <= MAX_TOLD else f"{told[: MAX_TOLD - 1]}…")
 
     async def settled(self, message: Message) -> None:
         """Begin a new draft next time: one that is left over fades away by itself within 30 s."""
@@ -361,6 +374,33 @@ class TelegramAdapter:
             )
         except MessageGoneError:
             logger.debug("message %s in %s is gone already", id, chat.key)
+
+    async def show_commands(self, commands: Sequence[Command]) -> None:
+        """Put them into the menu. Before there is a connection, nothing is done: opening does it."""
+        if self._menu is not None:
+            await self._menu.show(commands)
+
+    async def hand_over(self, chat: ChatRef, name: str, data: bytes, *, reply_to: MessageId) -> None:
+        """Post a file in a private chat."""
+        if not is_private(chat):
+            raise UnsupportedError("others would see the file here; ask for it in a private chat")
+        if len(data) > MAX_FILE_BYTES:
+            size, limit = len(data) / 1e6, MAX_FILE_BYTES / 1e6
+            raise UnsupportedError(f"{name} has {size:.1f} MB, and Telegram takes {limit:.0f} MB at most")
+        await self._call_in(
+            chat,
+            lambda chat_id: self._bot.send_document(
+                chat_id,
+                data,
+                filename=name,
+                disable_content_type_detection=True,
+                message_thread_id=_thread_id(chat),
+                reply_parameters=_reply(reply_to),
+                read_timeout=UPLOAD_TIMEOUT_S,
+                write_timeout=UPLOAD_TIMEOUT_S,
+            ),
+        )
+        self._draft_ids.pop(chat, None)
 
     async def notice(self, chat: ChatRef, text: str, *, reply_to: MessageId | None = None) -> None:
         """Post `text`. A draft is dismissed by it; the next one shows again."""

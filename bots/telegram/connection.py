@@ -20,6 +20,9 @@ CALL_TIMEOUT_S = 15.0
 POLL_SLACK_S = 10.0
 """How much later than asked for a held poll may be answered until it counts as lost."""
 
+UPLOAD_TIMEOUT_S = 120.0
+"""For sending a file, and as much again until it is answered: the largest one at 4 Mbit/s."""
+
 UNSAID_RETRY_AFTER_S = 5.0
 
 
@@ -33,6 +36,13 @@ class FloodError(TelegramError):
 
 class ServerError(NetworkError):
     """A status of 500 and above, or an answer that is no JSON: from a proxy, or from what is no Bot API at all."""
+
+
+class TooLargeError(TelegramError):
+    """413, by Telegram or by a proxy before it. The library would take it for a network that fails for a moment."""
+
+    def __init__(self) -> None:
+        super().__init__("the file is larger than Telegram takes")
 
 
 class Connection(HTTPXRequest):
@@ -64,6 +74,8 @@ class Connection(HTTPXRequest):
         answer = _read(body)
         if code == 429:
             raise FloodError(_retry_after_s(answer))
+        if code == 413:
+            raise TooLargeError
         if code >= 500 or answer is None or (code < 300 and "result" not in answer):
             raise ServerError(f"{_described(answer)} (HTTP {code})")
         return code, body

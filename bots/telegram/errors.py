@@ -31,7 +31,7 @@ from bots.errors import (
     UnreachableError,
     UnsupportedError,
 )
-from bots.telegram.connection import FloodError, ServerError
+from bots.telegram.connection import FloodError, ServerError, TooLargeError
 
 REFUSED_HINT = (  # about a token
     "Telegram refuses the token. Ask @BotFather for it with /token, set TELEGRAM_TOKEN to what it says, and see that "
@@ -144,5 +144,6 @@ TRANSLATIONS: dict[type, Callable[[TelegramError], BotError]] = {
     ServerError: _unreachable,
     TelegramError: _unreachable,
     TimedOut: _unreachable,
+    TooLargeError: lambda error: UnsupportedError(error.message),
 }
 """By class; one that is not here counts as the nearest class above it that is."""

@@ -110,6 +110,8 @@ def _message(message: TelegramMessage, me: TelegramUser) -> Message | None:
         quote,
         _addressed(message, content, me),
         is_private=message.chat.type == Chat.PRIVATE,
+        # What another bot made up for the author is not the author's either.
+        is_forwarded=message.forward_origin is not None or message.via_bot is not None,
     )
 
 
@@ -149,7 +151,7 @@ def user_of(user: TelegramUser) -> User:
 
 
 def _spokesman(chat: Chat) -> User:
-    return User(PLATFORM, str(chat.id), chat.effective_name or str(chat.id))
+    return User(PLATFORM, str(chat.id), chat.effective_name or str(chat.id), is_person=False)
 
 
 # Quotes.

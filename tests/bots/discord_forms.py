@@ -14,6 +14,8 @@ EMBED_LIMITS = {"title": 256, "description": 4096}
 MAX_EMBEDS, MAX_EMBED_TEXT, MAX_FIELDS = 10, 6000, 25
 ACTION_ROW, BUTTON, TEXT_DISPLAY = 1, 2, 10
 SELECTS = (3, 5, 6, 7, 8)
+MAX_COMMANDS, OPTION_TYPES, TYPED_OPTIONS = 100, tuple(range(1, 12)), (3, 4, 10)
+"""Text, whole numbers and numbers are typed; other kinds of option are picked from what there is."""
 CONTENT_KEYS = ("content", "embeds", "attachments", "sticker_ids", "components")
 
 
@@ -99,6 +101,8 @@ def check_commands(commands: list[dict[str, Any]]) -> None:
     names = [(command.get("type", 1), command["name"]) for command in commands]
     if len(set(names)) < len(names):
         raise invalid_form("0.name", "APPLICATION_COMMANDS_DUPLICATE_NAME", "Application command names must be unique")
+    if sum(kind == 1 for kind, _ in names) > MAX_COMMANDS:
+        raise refusal(30032)
     for index, command in enumerate(commands):
         _check_length(f"{index}.name", command["name"], 32, least=1)
         if command.get("type", 1) == 1:
@@ -113,5 +117,32 @@ def _check_chat_input(path: str, command: dict[str, Any]) -> None:
     for key in ("options", "choices"):
         if len(command.get(key) or []) > 25:
             raise invalid_form(f"{path}.{key}", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.")
-    for index, option in enumerate(command.get("options") or []):
-        _check_chat_input(f"{path}.options.{index}", option)
+    _check_options(path, command.get("options") or [])
+
+
+def _check_options(path: str, options: list[dict[str, Any]]) -> None:
+    names, needs = [option["name"] for option in options], [bool(option.get("required")) for option in options]
+    if len(set(names)) < len(names):
+        raise invalid_form(f"{path}.options", "APPLICATION_COMMAND_OPTIONS_NAME_INVALID", "Option names must be unique")
+    if needs != sorted(needs, reverse=True):
+        complaint = "Required options must be placed before non-required options"
+        raise invalid_form(f"{path}.options", "APPLICATION_COMMAND_OPTIONS_REQUIRED_INVALID", complaint)
+    for index, option in enumerate(options):
+        at = f"{path}.options.{index}"
+        if option.get("type") not in OPTION_TYPES:
+            raise invalid_form(f"{at}.type", "BASE_TYPE_CHOICES", f"Value must be one of {OPTION_TYPES}.")
+        _check_chat_input(at, option)
+        _check_values(at, option)
+
+
+def _check_values(path: str, option: dict[str, Any]) -> None:
+    """What is offered for an option: a menu, or what the bot says while it is typed, or nothing."""
+    choices, has_autocomplete = option.get("choices") or [], bool(option.get("autocomplete"))
+    if (choices or has_autocomplete) and option["type"] not in TYPED_OPTIONS:
+        raise invalid_form(f"{path}.choices", "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", "Only for what is typed")
+    if choices and has_autocomplete:
+        complaint = "Choices cannot be used with autocomplete"
+        raise invalid_form(f"{path}.autocomplete", "APPLICATION_COMMAND_OPTIONS_CHOICES_AUTOCOMPLETE", complaint)
+    for index, choice in enumerate(choices):
+        for key in ("name", "value"):
+            _check_length(f"{path}.choices.{index}.{key}", str(choice[key]), 100, least=1)

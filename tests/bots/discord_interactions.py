@@ -30,6 +30,9 @@ REPLY, DEFERRED_REPLY, DEFERRED_UPDATE, UPDATE, CHOICES, MODAL = 4, 5, 6, 7, 8, 
 """Kinds of answer to one."""
 SUB_COMMAND, SUB_COMMAND_GROUP, USER_OPTION, CHANNEL_OPTION, ATTACHMENT_OPTION = 1, 2, 6, 7, 11
 """Kinds of option."""
+PLAIN_OPTIONS: dict[int, tuple[type, ...]] = {3: (str,), 4: (int,), 5: (bool,), 10: (int, float)}
+"""Kinds of option whose value comes as it is: text, whole numbers, yes or no, and numbers."""
+MAX_NUMBER = 2**53
 
 
 @dataclass(eq=False)
@@ -161,6 +164,8 @@ class Interactions:
         filled = []
         for name, value in options.items():
             kind = by_name[name]["type"]
+            if focused is None:
+                _check_value(by_name[name], value)
             option = {"name": name, "type": kind, "value": self._resolve(kind, value, channel, resolved)}
             filled.append(option | ({"focused": True} if name == focused else {}))
         return filled
@@ -170,6 +175,7 @@ class Interactions:
             resolved.setdefault("users", {})[str(value.id)] = value.payload()
             if channel.guild is not None and value.id in channel.guild.members:
                 member = channel.guild.members[value.id].payload(with_user=False)
+                del member["deaf"], member["mute"]  # Discord leaves them out here
                 resolved.setdefault("members", {})[str(value.id)] = member
         elif kind == CHANNEL_OPTION:
             shown = value.payload() | {"permissions": str(int(ALL_PERMISSIONS))}
@@ -330,6 +336,16 @@ class Interactions:
         if was_loading:
             self._world.note_pings(message)
         return message
+
+
+def _check_value(option: Payload, value: Any) -> None:
+    """Fail where Discord's own client would not let a person send a value."""
+    kinds = PLAIN_OPTIONS.get(option["type"])
+    choices = [choice["value"] for choice in option.get("choices") or []]
+    is_kind = kinds is None or (isinstance(value, kinds) and (kinds == (bool,) or not isinstance(value, bool)))
+    is_small = isinstance(value, str) or kinds is None or abs(value) <= MAX_NUMBER
+    if not is_kind or not is_small or (choices and value not in choices):
+        raise LookupError(f"{value!r} is no value for {option}")
 
 
 def _filled(component: Payload, values: dict[str, Any]) -> Payload:

@@ -4,6 +4,7 @@ from typing import Any, Self
 
 from discord_server import DiscordServer
 from discord_state import Message
+from sample_commands import COMMANDS
 
 import bots.discord  # noqa: F401  # before discord.py itself, which warns when it is imported
 from bots import ChatRef
@@ -20,7 +21,7 @@ class DiscordStage:
     has no end of input: `can_end` is False.
     """
 
-    can_end = False
+    can_end, takes_files = False, True
 
     def __init__(self, *, granted: dict[str, Any] | None = None, **server_options: Any) -> None:
         """`granted` are fields of the bot's account, the rest is how the server differs."""
@@ -45,7 +46,8 @@ class DiscordStage:
         return ChatRef("discord", str(self.bot.id), str(channel.id))
 
     def new_adapter(self, **options: Any) -> DiscordAdapter:
-        return DiscordAdapter(**({"token": TOKEN, "api_url": self.server.api_url} | options))
+        usual = {"token": TOKEN, "api_url": self.server.api_url, "commands": COMMANDS}
+        return DiscordAdapter(**(usual | options))
 
     def say(self, text: str) -> None:
         """Write to the bot in private. Discord's own client sends nothing that is blank."""
@@ -59,6 +61,19 @@ class DiscordStage:
     def posts(self, channel=None) -> list[Message]:
         """The bot's messages in a channel, by default the direct conversation."""
         return self.server.messages(channel or self.dm, self.bot)
+
+    @property
+    def others(self) -> ChatRef:
+        """A chat in which not only the person sees what the bot says."""
+        return self.room
+
+    def handed(self) -> list[tuple[str, bytes]]:
+        """The files that the person got in private."""
+        return [(file.filename, file.data) for message in self.posts() for file in message.attachments]
+
+    def is_silent_to_others(self) -> bool:
+        """Whether the bot has said nothing that all see."""
+        return not self.posts(self.channel)
 
     def say_to_all(self, text: str, **options: Any) -> Message:
         """Write in the guild's channel, and call the bot."""

@@ -150,12 +150,13 @@ class Member:
     user: User
     role_id: int
     permissions: Permission
+    nick: str | None = None
 
     def payload(self, *, with_user: bool = True) -> dict[str, Any]:
         """The member object; the one inside a message leaves out the user."""
         user = {"user": self.user.payload()} if with_user else {}
         return user | {
-            "nick": None,
+            "nick": self.nick,
             "roles": [str(self.role_id)],
             "joined_at": "2024-01-01T00:00:00+00:00",
             "deaf": False,
@@ -362,6 +363,7 @@ class Message:
     flags: int = 0
     attachments: list[Attachment] = field(default_factory=list)
     reply_to: "Message | None" = None
+    forwarded: "Message | None" = None
     mentioned: list[User] = field(default_factory=list)
     mentions_everyone: bool = False
     nonce: str | None = None
@@ -438,6 +440,10 @@ class Message:
 
     def _optional_payload(self, viewer: User, *, has_content: bool, with_reference: bool) -> dict[str, Any]:
         payload: dict[str, Any] = {}
+        if self.forwarded is not None:
+            snapshot = self.forwarded.payload(viewer, has_content=has_content, with_reference=False)
+            payload["message_reference"] = self._reference(self.forwarded) | {"type": 1}
+            payload["message_snapshots"] = [{"message": snapshot}]
         if self.reactions:
             payload["reactions"] = [self._reaction(emoji, users, viewer) for emoji, users in self.reactions.items()]
         if self.nonce is not None:

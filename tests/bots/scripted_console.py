@@ -5,7 +5,7 @@ import logging
 import signal
 import sys
 
-from bots import AnswerOptions
+from bots.bot import BotRules
 from bots.chatlog import DatabaseSettings
 from bots.console import run
 from bots.testing import Refusal, ScriptedEngine
@@ -47,8 +47,7 @@ if __name__ == "__main__":
     sys.exit(
         run(
             lambda: kind(otherwise=script),
-            persona="Be kind.",
-            options=AnswerOptions(),
+            rules=BotRules("Be kind."),
             database=load_settings(DatabaseSettings),
         )
     )

@@ -18,6 +18,7 @@ from telegram_state import Chat, Message, Version, World, admin_json, member_jso
 DRAFT_LIFETIME_S = 30.0
 ACTION_LIFETIME_S = 5.0
 QUERY_LIFETIME_S = 15.0
+MAX_QUERY_ANSWER_LENGTH = 200
 MAX_DOWNLOAD_BYTES = 20 * 1024 * 1024
 _ACTIONS = frozenset(
     [
@@ -302,6 +303,8 @@ class Methods:
         owner, made_s = self._world.queries.get(query_id, (None, 0.0))
         if owner != bot.id or time.time() - made_s > QUERY_LIFETIME_S:
             raise BadRequestError(_OLD_QUERY)
+        if len(params.get("text", "")) > MAX_QUERY_ANSWER_LENGTH:
+            raise BadRequestError("MESSAGE_TOO_LONG")
         self._ledger.answers.setdefault(query_id, []).append(params)
         return True
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Self
 
+from sample_commands import COMMANDS
 from telegram_server import TelegramServer
 from telegram_state import Message
 
@@ -18,7 +19,7 @@ class TelegramStage:
     An async context manager: the server lives as long as it, and limits nothing unless told to.
     """
 
-    can_end = True
+    can_end, takes_files = True, True
 
     def __init__(self, **server_options: Any) -> None:
         self.server = TelegramServer(**({"limits": None} | server_options))
@@ -40,7 +41,8 @@ class TelegramStage:
         return ChatRef("telegram", str(self.bot.id), str(chat.id))
 
     def new_adapter(self, **options: Any) -> TelegramAdapter:
-        return TelegramAdapter(**({"token": TOKEN, "api_url": self.server.api_url} | options))
+        usual = {"token": TOKEN, "api_url": self.server.api_url, "commands": COMMANDS}
+        return TelegramAdapter(**(usual | options))
 
     def say(self, text: str) -> None:
         """Write to the bot in private. Telegram's apps send nothing that is blank."""
@@ -62,6 +64,20 @@ class TelegramStage:
     def posts(self, chat: Any = None) -> list[Message]:
         """The bot's messages in a chat, by default the private one."""
         return self.server.messages(chat or self.dm, self.bot)
+
+    @property
+    def others(self) -> ChatRef:
+        """A chat in which not only the person sees what the bot says."""
+        return self.room
+
+    def handed(self) -> list[tuple[str, bytes]]:
+        """The files that the person got in private."""
+        documents = [message.extra["document"] for message in self.posts() if "document" in message.extra]
+        return [(each["file_name"], self.server.world.files[each["file_id"]].data) for each in documents]
+
+    def is_silent_to_others(self) -> bool:
+        """Whether the bot has said nothing that all see."""
+        return not self.posts(self.group)
 
     def say_to_all(self, text: str) -> Message:
         """Write in the group, and call the bot."""

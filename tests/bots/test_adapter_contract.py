@@ -5,6 +5,7 @@ import contextlib
 import io
 import os
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,12 +14,11 @@ from discord_stage import DiscordStage
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output.vt100 import Vt100_Output
-from recording_adapter import CHAT, RecordingAdapter
+from sample_commands import COMMANDS, command
 from telegram_stage import TelegramStage
 from vt_screen import Screen
 
 from bots import (
-    COMMANDS,
     Adapter,
     AdapterClosedError,
     Button,
@@ -27,32 +27,47 @@ from bots import (
     Message,
     MessageGoneError,
     MessageTooLongError,
+    UnsupportedError,
 )
+from bots.buttons import RETRY, STOP
 from bots.companion import companion
 from bots.console import PipeAdapter, TerminalAdapter
 from bots.console.local import LOCAL_CHAT
+from bots.testing import CHAT, FakePlatform
 
+MARKS = [Button("good", "👍"), Button("bad", "👎")]
 EVIL = "a\x1b[2Jb\x1b]0;title\x07c\x9b1;1Hd\rx\x08y\x7fz"
 
 
 class Stage(Protocol):
-    """An adapter together with the person on the other side of it; `can_end` says whether input has an end."""
+    """An adapter together with the person on the other side of it.
+
+    Attributes:
+        can_end: Whether input has an end.
+        takes_files: Whether files can be handed over in `chat`.
+        others: A chat in which others see what is said, if there can be one.
+    """
 
     adapter: Adapter
     chat: ChatRef
     can_end: bool
+    takes_files: bool
+    others: ChatRef | None
 
     def say(self, text: str) -> None: ...
     def end_input(self) -> None: ...
     def seen(self) -> str: ...
+    def handed(self) -> list[tuple[str, bytes]]: ...
+    def is_silent_to_others(self) -> bool: ...
 
 
 class MemoryStage:
     chat = CHAT
-    can_end = True
+    can_end, takes_files = True, True
 
     def __init__(self) -> None:
-        self.adapter = RecordingAdapter(Caps(draft_interval_s=0.0, can_edit=True, max_length=4000))
+        self.adapter = FakePlatform(Caps(draft_interval_s=0.0, can_edit=True, max_length=4000))
+        self.others = self.adapter.group()
         self.say, self.end_input = self.adapter.say, self.adapter.end_input
 
     def seen(self) -> str:
@@ -64,10 +79,16 @@ class MemoryStage:
         notices = [text for kind, text in shown if kind == "notice"]
         return "\n".join(map(printable, [*(post.text for post in self.adapter.standing()), *notices, *draft]))
 
+    def handed(self) -> list[tuple[str, bytes]]:
+        return [(file.name, file.data) for file in self.adapter.handed]
+
+    def is_silent_to_others(self) -> bool:
+        return not any(chat == self.others for _, chat, _ in self.adapter.shown)
+
 
 class PipeStage:
     chat = LOCAL_CHAT
-    can_end = True
+    can_end, takes_files, others = True, False, None
 
     def __init__(self, folder: Path, *, is_live: bool) -> None:
         read_end, self._typing = os.pipe()
@@ -89,6 +110,12 @@ class PipeStage:
         Screen().feed(text)  # fails on control characters
         return text
 
+    def handed(self) -> list[tuple[str, bytes]]:
+        return []
+
+    def is_silent_to_others(self) -> bool:
+        return True
+
     def close(self) -> None:
         for descriptor in [*self._descriptors, self._typing]:
             if descriptor >= 0:
@@ -97,9 +124,11 @@ class PipeStage:
 
 class TerminalStage:
     chat = LOCAL_CHAT
-    can_end = True
+    can_end, takes_files, others = True, True, None
 
-    def __init__(self, keyboard) -> None:
+    def __init__(self, keyboard, folder: Path) -> None:
+        """`folder` is the one that it was started in."""
+        self._folder = folder
         self._keyboard, self._written = keyboard, io.StringIO()
         output = Vt100_Output(self._written, lambda: Size(rows=200, columns=80), enable_cpr=False)
         self.adapter = TerminalAdapter(greeting="Hello.", commands=COMMANDS, input=keyboard, output=output)
@@ -115,15 +144,22 @@ class TerminalStage:
         screen.feed(self._written.getvalue())
         return screen.text
 
+    def handed(self) -> list[tuple[str, bytes]]:
+        return [(file.name, file.read_bytes()) for file in sorted(self._folder.iterdir())]
+
+    def is_silent_to_others(self) -> bool:
+        return True
+
 
 @pytest.fixture(params=["memory", "pipe", "live pipe", "terminal", "discord", "telegram"])
-async def stage(request, tmp_path) -> AsyncIterator[Stage]:
+async def stage(request, tmp_path, monkeypatch) -> AsyncIterator[Stage]:
     async with contextlib.AsyncExitStack() as stack:
         match request.param:
             case "memory":
                 yield MemoryStage()
             case "terminal":
-                yield TerminalStage(stack.enter_context(create_pipe_input()))
+                monkeypatch.chdir(tmp_path)
+                yield TerminalStage(stack.enter_context(create_pipe_input()), tmp_path)
             case "discord":
                 yield await stack.enter_async_context(DiscordStage())
             case "telegram":
@@ -233,7 +269,7 @@ async def test_a_reply_that_failed_leaves_the_next_one_a_line_of_its_own(stage):
         message = await next_message()
         await adapter.draft(stage.chat, "Half of a")
         await adapter.notice(stage.chat, "It failed.")
-        await adapter.settled(message)
+        await adapter.settled(replace(message, segments=()))  # whoever serves it may have changed what it says
         stage.say("again")
         message = await next_message()
         await adapter.send(stage.chat, "A whole reply")
@@ -297,13 +333,13 @@ async def test_a_draft_is_seen_before_the_reply_if_caps_say_so_and_only_then(sta
 
 async def test_a_message_can_be_changed_and_taken_back_if_caps_say_so(stage):
     async with stage.adapter as adapter:
-        message_id = await adapter.send(stage.chat, "half of it", buttons=[Button.STOP])
+        message_id = await adapter.send(stage.chat, "half of it", buttons=[STOP])
         if not adapter.caps(stage.chat).can_edit:
             with pytest.raises(MessageGoneError):
                 await adapter.edit(stage.chat, message_id, "all of it")
             return
-        await adapter.edit(stage.chat, message_id, "all of it", buttons=[Button.RETRY, Button.GOOD, Button.BAD])
-        await adapter.edit(stage.chat, message_id, "all of it", buttons=[Button.RETRY, Button.GOOD, Button.BAD])
+        await adapter.edit(stage.chat, message_id, "all of it", buttons=[RETRY, *MARKS])
+        await adapter.edit(stage.chat, message_id, "all of it", buttons=[RETRY, *MARKS])
         assert "all of it" in stage.seen()
         assert "half of it" not in stage.seen()
         await adapter.delete(stage.chat, message_id)
@@ -323,6 +359,40 @@ async def test_what_is_longer_than_caps_say_is_refused_whole(stage):
             with pytest.raises(MessageTooLongError):
                 await way(stage.chat, "y" * (caps.max_length + 1))
         assert "y" not in stage.seen()
+
+
+async def test_a_file_is_handed_over_or_refused_and_never_shown_to_others(stage):
+    async with stage.adapter as adapter, listening(adapter) as next_message:
+        stage.say("my data, please")
+        message = await next_message()
+        if stage.takes_files:
+            await adapter.hand_over(stage.chat, "data.json", b"\x00{}" * 1000, reply_to=message.id)
+            assert stage.handed() == [("data.json", b"\x00{}" * 1000)]
+        else:
+            with pytest.raises(UnsupportedError):
+                await adapter.hand_over(stage.chat, "data.json", b"{}", reply_to=message.id)
+        if stage.others is not None:
+            with pytest.raises(UnsupportedError):
+                await adapter.hand_over(stage.others, "data.json", b"{}", reply_to=message.id)
+        await adapter.settled(message)
+        num_handed = len(stage.handed())
+    assert stage.is_silent_to_others()
+    with pytest.raises((AdapterClosedError, UnsupportedError)):
+        await adapter.hand_over(stage.chat, "late.json", b"{}", reply_to=message.id)
+    assert len(stage.handed()) == num_handed == stage.takes_files
+
+
+async def test_commands_can_be_shown_at_any_time(stage):
+    adapter = stage.adapter
+    await adapter.show_commands([command("early")])
+    async with adapter:
+        shown = [command("one"), command("hidden", is_listed=False)]
+        for commands in (shown, shown, [command(f"many{number}") for number in range(120)], []):
+            await adapter.show_commands(commands)
+        async with asyncio.TaskGroup() as group:
+            for number in range(5):
+                group.create_task(adapter.show_commands([command(f"command{number}")]))
+    await adapter.show_commands([command("late")])
 
 
 async def test_in_private_everyone_may_say_what_the_bot_does(stage):

@@ -6,10 +6,10 @@ import sys
 
 import console_process
 import pytest
-from manual_time import settle
 
 from bots.console import PipeAdapter
 from bots.console.local import LOCAL_CHAT
+from bots.testing import settle
 
 
 def test_each_line_gets_one_reply_on_the_output_and_all_else_goes_to_the_error_output():

@@ -82,7 +82,7 @@ def test_ctrl_d_quits_and_a_reply_under_way_keeps_what_it_said(terminal, running
 
 def test_commands_are_completed(terminal):
     terminal.type("/pers")
-    terminal.until("show who I am to be")
+    terminal.until("Show who I am to be")
     terminal.type(TAB)
     terminal.until("> /persona")
     terminal.type(" You are a pirate.\r")

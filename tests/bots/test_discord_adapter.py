@@ -3,19 +3,26 @@
 import asyncio
 import contextlib
 import math
+import random
 from collections.abc import AsyncIterator
 
 import pytest
 from discord_limits import applied_then, applied_then_lost, error, held, rate_limited, reset, status
 from discord_stage import TOKEN, DiscordStage
 from discord_state import DEFAULT_PERMISSIONS, Permission
-from manual_time import ManualTime
+from discord_state import User as DiscordUser
+from sample_commands import COMMANDS, command
 
 import bots.discord  # noqa: F401  # before discord.py itself, which warns when it is imported
-from bots import COMMANDS, AdapterClosedError, Message, MessageTooLongError, RateLimitedError
+from bots import AdapterClosedError, Message, MessageTooLongError, RateLimitedError
+from bots.buttons import RETRY, STOP
+from bots.commands import CommandTable, Kind, Parameter, arguments_of, parse
 from bots.companion import companion
 from bots.discord import DiscordSettings, check
-from bots.errors import AccountError, ForbiddenError, MessageGoneError, UnreachableError
+from bots.discord.accounts import PLATFORM, accounts_of
+from bots.discord.content import Viewer
+from bots.discord.slash import typed
+from bots.errors import AccountError, ForbiddenError, MessageGoneError, UnreachableError, UnsupportedError
 from bots.message import (
     Addressed,
     Attachment,
@@ -29,10 +36,13 @@ from bots.message import (
     Text,
     User,
 )
+from bots.testing import VirtualClock
 
 MESSAGES = r"/channels/\d+/messages"
 MESSAGE = r"/channels/\d+/messages/\d+"
 ORIGINAL = r"/webhooks/\d+/[^/]+/messages/@original"
+REGISTERED = r"/applications/\d+/commands"
+MARKS = (Button("good", "👍"), Button("bad", "👎"))
 
 
 @pytest.fixture
@@ -195,6 +205,19 @@ async def test_what_bots_say_is_marked_and_what_is_nobodys_is_dropped(stage):
     assert message.author.is_bot
 
 
+async def test_what_is_passed_on_is_marked_as_somebody_elses_words(stage):
+    world, body = stage.server.world, {"content": "", "allowed_mentions": {}}
+    async with running(stage) as events:
+        original = stage.server.say(stage.ann, stage.dm, "words of before")
+        world.post(stage.dm, stage.ann, body, forwarded=original)
+        stage.server.say(stage.ann, stage.dm, "mine")
+        await stage.server.until(lambda: len(events) == 3)
+    assert [(event.text, event.is_forwarded) for event in events[1:]] == [
+        ("words of before", True),
+        ("mine", False),
+    ]
+
+
 async def test_files_are_named_and_read_up_to_a_limit_from_discord_only(stage):
     async with running(stage) as events:
         stage.server.say(stage.ann, stage.dm, "", attachments=[("a.txt", "text/plain; charset=utf-8", b"x" * 100_000)])
@@ -341,15 +364,15 @@ async def test_markdown_is_rendered_for_discord(stage):
 async def test_buttons_work_after_a_restart_and_are_acknowledged_at_once(stage):
     server = stage.server
     async with running(stage):
-        id = await stage.adapter.send(stage.room, "growing", buttons=(Button.STOP,))
+        id = await stage.adapter.send(stage.room, "growing", buttons=(STOP,))
         answer = stage.channel.messages[int(id)]
         assert answer.custom_ids() == ["mynah:stop"]
-        await stage.adapter.edit(stage.room, id, "whole", buttons=(Button.RETRY, Button.GOOD, Button.BAD))
+        await stage.adapter.edit(stage.room, id, "whole", buttons=(RETRY, *MARKS))
         assert answer.custom_ids() == ["mynah:retry", "mynah:good", "mynah:bad"]
     async with running(stage, call_timeout_s=5) as events:
         pressed = server.press(stage.ann, answer, "mynah:good")
         event = await one(stage, events, ButtonPressed)
-        assert (event.chat, event.id, event.button, event.user.name) == (stage.room, id, Button.GOOD, "Ann")
+        assert (event.chat, event.id, event.button, event.user.name) == (stage.room, id, "good", "Ann")
         await server.until(lambda: pressed.ack_kind == 6)
         await stage.adapter.tell(event, "Thank you.")
         await stage.adapter.tell(event, "Once only.")
@@ -357,6 +380,32 @@ async def test_buttons_work_after_a_restart_and_are_acknowledged_at_once(stage):
         await stage.adapter.edit(stage.room, id, "whole")
         assert answer.custom_ids() == []
     assert answer.content == "whole"
+
+
+async def test_what_comes_of_a_press_waits_for_its_acknowledgement_and_may_be_long(stage):
+    server = stage.server
+    async with running(stage) as events:
+        id = await stage.adapter.send(stage.room, "an answer", buttons=MARKS)
+        server.faults.add("POST", r"/interactions/\d+/[^/]+/callback", held(gate := asyncio.Event()))
+        pressed = server.press(stage.ann, stage.channel.messages[int(id)], "mynah:good")
+        event = await one(stage, events, ButtonPressed)
+        telling = asyncio.ensure_future(stage.adapter.tell(event, "word " * 500))
+        assert await asyncio.wait({telling}, timeout=0.3) == (set(), {telling})
+        gate.set()
+        await telling
+    assert [each.content for each in pressed.followups] == [("word " * 400).strip(), ("word " * 100).strip()]
+    assert all(each.is_ephemeral for each in pressed.followups)
+
+
+async def test_an_answer_may_have_more_buttons_than_fit_into_a_row(stage):
+    buttons = [Button(f"button {number} ".ljust(56, "."), f"{number}" * 100) for number in range(8)]
+    async with running(stage) as events:
+        id = await stage.adapter.send(stage.room, "whole", buttons=buttons)
+        answer = stage.channel.messages[int(id)]
+        assert [len(row["components"]) for row in answer.components] == [5, 3]
+        assert answer.custom_ids() == [f"mynah:{button.name}" for button in buttons]
+        stage.server.press(stage.ann, answer, answer.custom_ids()[7])
+        assert (await one(stage, events, ButtonPressed)).button == buttons[7].name
 
 
 async def test_typing_is_shown_in_channels_that_are_not_known(stage):
@@ -506,7 +555,94 @@ async def test_commands_are_registered_once_and_again_when_they_change(stage):
     async with running(stage, commands=fewer):
         pass
     assert len(stage.bot.syncs) == 2
-    assert "model" not in {command["name"] for command in stage.bot.commands[None]}
+    assert "model" not in registered(stage)
+
+
+def registered(stage) -> dict:
+    return {command["name"]: command for command in stage.bot.commands[None]}
+
+
+async def test_commands_that_come_and_go_are_shown_and_taken_as_they_are_now(stage):
+    table = CommandTable([command("old")])
+    async with running(stage, commands=table) as events:
+        assert set(registered(stage)) == {"old"}
+        table.add(new := command("new", Parameter("text", "words", suggestions=("one",)), is_public=True))
+        table.remove(table["old"])
+        await stage.adapter.show_commands(tuple(table.values()))
+        assert set(registered(stage)) == {"new"}
+        used = stage.server.invoke(stage.ann, stage.channel, stage.bot, "new", {"text": "x"})
+        assert (await one(stage, events)).text == "/new x"
+        await stage.server.until(lambda: used.ack_kind)
+        assert not used.is_ephemeral
+        asked = await stage.server.autocomplete(stage.ann, stage.dm, stage.bot, "new", {"text": ""}, focused="text")
+        assert [choice["value"] for choice in asked] == ["one"]
+        num_requests = len(stage.server.requests)
+        await stage.adapter.show_commands([new])
+        assert len(stage.server.requests) == num_requests
+        table.remove(new)  # Discord shows it a little longer
+        stage.server.invoke(stage.ann, stage.dm, stage.bot, "new", {"text": "y"})
+        assert (await one(stage, events)).text == "/new y"
+
+
+async def test_of_commands_that_are_shown_at_the_same_time_the_newest_stay(stage):
+    async with running(stage):
+        stage.server.faults.add("PUT", REGISTERED, held(gate := asyncio.Event()))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(stage.adapter.show_commands([command("one")]))
+            await stage.server.until(lambda: stage.server.faults.rules[0].hits)
+            for name in ("two", "three", "four"):
+                group.create_task(stage.adapter.show_commands([command(name)]))
+            await asyncio.sleep(0)
+            gate.set()
+        assert set(registered(stage)) == {"four"}
+        assert len(stage.bot.syncs) == 3
+
+
+async def test_commands_that_cannot_be_shown_now_can_be_later(stage, caplog):
+    adapter = stage.new_adapter()
+    await adapter.show_commands([command("too_early")])
+    async with adapter:
+        stage.server.faults.add("PUT", REGISTERED, status(500))
+        await adapter.show_commands([command("one")])
+        assert "not up to date" in caplog.text
+        assert "ask" in registered(stage)
+        await adapter.show_commands([command("one")])
+        assert set(registered(stage)) == {"one"}
+    caplog.clear()
+    await adapter.show_commands([command("too_late")])
+    assert set(registered(stage)) == {"one"}
+    assert caplog.text == ""
+
+
+async def test_discord_takes_whatever_a_plugin_calls_its_commands_and_arguments(stage, caplog):
+    many = [Parameter(f"text{number}", "`x` " * 50, is_required=number > 20) for number in range(30)]
+    offers = [
+        Parameter("a", "", choices=tuple(map(str, range(26)))),
+        Parameter("b", "", choices=("x" * 101, "short")),
+        Parameter("c", " ", suggestions=("x" * 101, "short")),
+        Parameter("d", "", Kind.NUMBER, choices=("1",), suggestions=("1",)),
+        Parameter("e", "line\nbreak", Kind.PERSON, is_required=True),
+        Parameter("f", "", choices=tuple(map(str, range(25)))),
+    ]
+    table = CommandTable([command("many", *many), command("offers", *offers)])
+    for number in range(100):
+        table.add(command(f"command{number}"))
+    async with running(stage, commands=table):
+        shown = registered(stage)
+        assert len(shown) == 100
+        assert "command97" in shown
+        assert "command98, command99" in caplog.text
+        names = [option["name"] for option in shown["many"]["options"]]
+        assert names == [f"text{number}" for number in [*range(21, 30), *range(16)]]
+        options = {option["name"]: option for option in shown["offers"]["options"]}
+        assert [name for name, option in options.items() if option.get("choices")] == ["f"]
+        assert [name for name, option in options.items() if option.get("autocomplete")] == ["a", "b", "c"]
+        assert {name: option["description"] for name, option in options.items()}["e"] == "line break"
+        for name, typed, offered in [("a", "2", ["2", "12", *map(str, range(20, 26))]), ("b", "", ["short"])]:
+            asked = await stage.server.autocomplete(
+                stage.ann, stage.dm, stage.bot, "offers", {name: typed}, focused=name
+            )
+            assert [choice["value"] for choice in asked] == offered
 
 
 async def test_a_bot_whose_commands_cannot_be_registered_runs_without(stage, caplog):
@@ -537,9 +673,7 @@ async def test_a_command_arrives_as_if_it_were_typed_and_its_answer_takes_the_pl
         assert message.addressed == {Addressed.COMMAND}
         assert (message.chat, message.author.name, message.is_private) == (stage.room, "Ann", False)
         assert message.id.startswith("interaction:")
-        id = await stage.adapter.send(
-            stage.room, "Because @everyone", reply_to=message.id, buttons=(Button.STOP,), nonce="n"
-        )
+        id = await stage.adapter.send(stage.room, "Because @everyone", reply_to=message.id, buttons=(STOP,), nonce="n")
         assert used.original.content == "Because @everyone"
         assert used.original.custom_ids() == ["mynah:stop"]
         await stage.adapter.edit(stage.room, id, "Because.")
@@ -562,7 +696,7 @@ async def test_arguments_come_in_the_order_of_the_parameters(stage):
         options = {"words": "mynah, bird", "when": "keywords"}
         used = stage.server.invoke(stage.ann, stage.dm, stage.bot, "trigger", options)
         message = await one(stage, events)
-        assert message.text == "/trigger keywords mynah, bird"
+        assert message.text == '/trigger when:"keywords" words:"mynah, bird"'
         assert message.is_private
         await stage.server.until(lambda: used.ack_kind)
 
@@ -575,6 +709,8 @@ async def test_arguments_come_in_the_order_of_the_parameters(stage):
         ("retry", {}, True),
         ("persona", {}, True),
         ("persona", {"text": "a bird"}, False),
+        ("trigger", {}, True),
+        ("trigger", {"words": "a"}, False),
         ("reset", {}, False),
         ("ask", {"question": "x"}, False),
     ],
@@ -600,7 +736,7 @@ async def test_a_command_without_an_answer_leaves_nothing_behind(stage):
         )
 
 
-CLOCK = ManualTime()
+CLOCK = VirtualClock()
 
 
 @stage_with(clock=CLOCK.clock)
@@ -706,6 +842,191 @@ async def test_a_command_tells_whether_a_moderator_gave_it(stage):
         num_requests = len([each for each in server.requests if each.method == "GET"])
         assert await stage.adapter.is_moderator(message.chat, message.author)
         assert len([each for each in server.requests if each.method == "GET"]) == num_requests
+
+
+# What is chosen for a command.
+
+
+def chosen(message):
+    """What a command is called with, as the dispatcher finds it."""
+    call = parse(message.text, COMMANDS)
+    mentions = [segment for segment in message.segments if isinstance(segment, Mention)]
+    return arguments_of(call.command, call.rest, mentions)
+
+
+def plain(value):
+    """A value that can be compared: people by id, and True is not 1."""
+    if isinstance(value, Mention):
+        return ("person", value.user_id)
+    if isinstance(value, DiscordUser):
+        return ("person", str(value.id))
+    return (isinstance(value, bool), value)
+
+
+async def test_what_is_chosen_for_a_command_is_what_it_is_called_with(stage):
+    server, rng = stage.server, random.Random(7)
+    people = [server.add_user(name) for name in ("ann", "bob", 'q"uo\\te', "two  words", "who:\n", "(1)")]
+    for person in people[:4]:
+        server.add_member(stage.guild, person)
+    for person, nick in zip(people, ("Ann", "Bob", "Ann"), strict=False):
+        stage.guild.members[person.id].nick = nick
+    snippets = ['"', "\\", " ", "\n", "@Ann", "@Bob", 'who:"', "text:", "times:3", "yes", "é", "<@>", "//", "'"]
+    values = {
+        "text": lambda: "".join(rng.choices(snippets, k=rng.randint(1, 6))),
+        "who": lambda: rng.choice(people),
+        "by": lambda: rng.choice(people),
+        "times": lambda: rng.choice([0, -1, 2**53, rng.randint(-99, 99)]),
+        "hours": lambda: rng.choice([0, 0.1, -1e-9, 1e15, rng.uniform(-9, 9)]),
+        "loudly": lambda: rng.choice([True, False]),
+        "rest": lambda: "".join(rng.choices(snippets, k=rng.randint(1, 6))),
+    }
+    async with running(stage) as events:
+        for _ in range(150):
+            names = ["who", *(name for name in values if name != "who" and rng.random() < 0.6)]
+            rng.shuffle(names)
+            options = {name: values[name]() for name in names}
+            channel = rng.choice([stage.channel, stage.dm])
+            server.invoke(stage.ann, channel, stage.bot, "remind", options)
+            message = await one(stage, events)
+            found = {name: plain(value) for name, value in chosen(message).items()}
+            assert found == {name: plain(value) for name, value in options.items()}, message.text
+        for person in people:
+            server.invoke(stage.ann, stage.channel, stage.bot, "who", {"person": person})
+            assert chosen(await one(stage, events))["person"].user_id == str(person.id)
+        for words in ('say "this"', "who:me", "a\nb", '"all of it"'):
+            server.invoke(stage.ann, stage.channel, stage.bot, "persona", {"text": words})
+            assert chosen(await one(stage, events)) == {"text": words}
+
+
+async def test_a_person_who_is_chosen_is_mentioned_where_the_name_stands(stage):
+    bob = stage.server.add_user("bob")
+    async with running(stage) as events:
+        options = {"text": "@Bob is", "who": bob, "by": stage.ann, "loudly": False}
+        stage.server.invoke(stage.ann, stage.dm, stage.bot, "remind", options)
+        message = await one(stage, events)
+        assert message.segments == (
+            Text('/remind text:"@Bob is" who:"'),
+            Mention(str(bob.id), "Bob"),
+            Text('" by:"'),
+            Mention(str(stage.ann.id), "Ann"),
+            Text('" loudly:"no"'),
+        )
+        stage.server.invoke(stage.ann, stage.dm, stage.bot, "who", {"person": stage.bot})
+        assert (await one(stage, events)).segments == (Text("/who @mynah"),)  # the bot itself is no mention
+
+
+def test_people_who_are_named_in_a_text_are_mentioned_where_they_stand():
+    options = [{"name": "text", "type": 3, "value": 'tell <@7> and <@!8>, not "<@9>"'}]
+    data = {"name": "remind", "options": options, "resolved": {"users": {"7": {"username": "bob"}}}}
+    segments = typed(data, COMMANDS, Viewer(9, "mynah"))
+    assert segments == (
+        Text('/remind text:"tell '),
+        Mention("7", "bob"),
+        Text(" and "),
+        Mention("8", "8"),
+        Text(', not \\"@mynah\\""'),
+    )
+    options[0]["value"] = "<@8>"
+    data["name"] = "persona"
+    assert typed(data, COMMANDS, Viewer(9, "mynah")) == (Text("/persona "), Mention("8", "8"))
+
+
+# Files.
+
+
+async def test_a_file_is_given_in_private_and_once(stage):
+    async with running(stage) as events:
+        said = stage.server.say(stage.ann, stage.dm, "my data, please")
+        message = await one(stage, events)
+        stage.server.faults.add("POST", MESSAGES, applied_then_lost())
+        for outcome in (pytest.raises(UnreachableError), contextlib.nullcontext()):
+            with outcome:
+                await stage.adapter.hand_over(stage.chat, 'my "data".json', b"{}" * 1000, reply_to=message.id)
+        (post,) = stage.posts()
+        assert [(file.filename, file.data) for file in post.attachments] == [("my _data_.json", b"{}" * 1000)]
+        assert post.reply_to is said
+        used = stage.server.invoke(stage.ann, stage.dm, stage.bot, "model")
+        command_message = await one(stage, events)
+        await stage.adapter.hand_over(stage.chat, "data", b"1", reply_to=command_message.id)
+        assert [file.data for file in used.original.attachments] == [b"1"]
+        unknown = MessageId("interaction:7")  # given to an earlier process
+        await stage.adapter.hand_over(stage.chat, "data", b"2", reply_to=unknown)
+    assert [file.data for post in stage.posts() for file in post.attachments] == [b"{}" * 1000, b"1", b"2"]
+    assert stage.server.violations == []
+
+
+async def test_in_a_guild_a_file_is_given_through_a_command_whose_answers_nobody_else_sees(stage):
+    async with running(stage) as events:
+        used = stage.server.invoke(stage.ann, stage.channel, stage.bot, "model")
+        message = await one(stage, events)
+        await stage.adapter.notice(stage.room, "One moment.", reply_to=message.id)
+        await stage.adapter.hand_over(stage.room, "data.json", b"1", reply_to=message.id)
+        again = stage.server.invoke(stage.ann, stage.channel, stage.bot, "model")
+        message = await one(stage, events)
+        stage.server.faults.add("PATCH", ORIGINAL, applied_then_lost())
+        for outcome in (pytest.raises(UnreachableError), contextlib.nullcontext()):
+            with outcome:
+                await stage.adapter.hand_over(stage.room, "data.json", b"2", reply_to=message.id)
+        await stage.adapter.notice(stage.room, "Here it is.", reply_to=message.id)
+        await stage.adapter.settled(message)
+    assert [(each.content, [file.data for file in each.attachments]) for each in used.responses] == [
+        ("One moment.", []),
+        ("", [b"1"]),
+    ]
+    assert [(each.content, [file.data for file in each.attachments]) for each in again.responses] == [
+        ("", [b"2"]),
+        ("Here it is.", []),
+    ]
+    assert all(post.is_ephemeral for post in stage.posts(stage.channel))
+
+
+CLOCK_OF_FILES = VirtualClock()
+
+
+@stage_with(clock=CLOCK_OF_FILES.clock)
+async def test_where_others_would_see_a_file_it_is_refused(stage):
+    server, thread = stage.server, stage.server.add_thread(stage.channel)
+    async with running(stage, clock=CLOCK_OF_FILES.clock) as events:
+        said = stage.say_to_all("my data, please")
+        typed = await one(stage, events)
+        server.invoke(stage.ann, stage.channel, stage.bot, "ask", {"question": "x"})
+        public = await one(stage, events)
+        server.invoke(stage.ann, stage.channel, stage.bot, "model")
+        late = await one(stage, events)
+        hidden = server.add_channel(stage.guild, denied={stage.bot: Permission.VIEW_CHANNEL})
+        CLOCK_OF_FILES.now_s += 14 * 60 + 1
+        for chat, reply_to in [
+            (stage.room, typed.id),
+            (stage.room, public.id),
+            (stage.room, late.id),
+            (stage.chat_of(thread), typed.id),
+            (stage.chat_of(hidden), MessageId(str(said.id))),
+            (stage.room, MessageId("interaction:7")),
+        ]:
+            with pytest.raises(UnsupportedError, match="others would see"):
+                await stage.adapter.hand_over(chat, "data.json", b"1", reply_to=reply_to)
+    assert server.world.files == {}
+
+
+async def test_a_file_that_is_too_large_is_refused_with_words_that_say_so(stage):
+    large = b"x" * (10 * 2**20 + 1)
+    async with running(stage) as events:
+        stage.say("my data, please")
+        message = await one(stage, events)
+        stage.server.invoke(stage.ann, stage.channel, stage.bot, "model")
+        command_message = await one(stage, events)
+        for chat, reply_to in [(stage.chat, message.id), (stage.room, command_message.id)]:
+            with pytest.raises(UnsupportedError, match=r"data has 10.0 MB, and Discord takes 10 MB"):
+                await stage.adapter.hand_over(chat, "data", large, reply_to=reply_to)
+        for fault in (error(40005), status(413)):
+            stage.server.faults.add("POST", MESSAGES, fault)
+            with pytest.raises(UnsupportedError):
+                await stage.adapter.hand_over(stage.chat, "data", b"1", reply_to=message.id)
+        stage.server.faults.add("POST", MESSAGES, rate_limited(3.5))
+        with pytest.raises(RateLimitedError):
+            await stage.adapter.hand_over(stage.chat, "data", b"1", reply_to=message.id)
+        await stage.adapter.hand_over(stage.chat, "data", large[1:], reply_to=message.id)
+    assert [len(file.data) for post in stage.posts() for file in post.attachments] == [10 * 2**20]
 
 
 # The connection.
@@ -919,26 +1240,37 @@ def test_settings_take_many_tokens_and_a_bare_address():
         DiscordSettings(api_url="discord.example")
 
 
+async def test_an_account_is_opened_and_checked_with_the_commands_that_there_are(stage):
+    settings = DiscordSettings(token=f"{TOKEN},other", api_url=stage.server.api_url)
+    account, other = accounts_of(settings)
+    assert (account.name, other.name) == ("discord 1", "discord 2")
+    table = CommandTable([command("one")])
+    async with account.open(table):
+        assert set(registered(stage)) == {"one"}
+    assert {finding.text for finding in await account.check(table)} >= {"in sync"}
+    assert (PLATFORM.name, PLATFORM.token_setting) == ("discord", "DISCORD_TOKEN")
+
+
 async def test_check_says_what_is_good_and_what_to_do_about_the_rest(stage):
     settings = DiscordSettings(token=TOKEN, api_url=stage.server.api_url)
-    findings = {finding.subject: finding for finding in await check(TOKEN, settings)}
+    findings = {finding.subject: finding for finding in await check(TOKEN, settings, COMMANDS)}
     assert all(finding.is_ok for finding in findings.values())
     assert "mynah" in findings["discord: identity"].text
     assert "ask" in findings["discord: commands"].text
     async with running(stage):
-        findings = {finding.subject: finding for finding in await check(TOKEN, settings)}
+        findings = {finding.subject: finding for finding in await check(TOKEN, settings, COMMANDS)}
     assert findings["discord: commands"].text == "in sync"
     wanting = DiscordSettings(token=TOKEN, api_url=stage.server.api_url, message_content=True)
-    findings = {finding.subject: finding for finding in await check(TOKEN, wanting)}
+    findings = {finding.subject: finding for finding in await check(TOKEN, wanting, COMMANDS)}
     assert not findings["discord: intents"].is_ok
     assert "portal" in findings["discord: intents"].hint
     stage.bot.has_message_content = True
-    assert all(finding.is_ok for finding in await check(TOKEN, wanting))
-    (finding,) = await check("wrong", settings)
+    assert all(finding.is_ok for finding in await check(TOKEN, wanting, COMMANDS))
+    (finding,) = await check("wrong", settings, COMMANDS)
     assert not finding.is_ok
     assert "Reset Token" in finding.text
     await stage.server.stop_rest()
-    (finding,) = await check(TOKEN, settings)
+    (finding,) = await check(TOKEN, settings, COMMANDS)
     assert not finding.is_ok
 
 
@@ -946,7 +1278,7 @@ async def test_what_was_answered_can_be_looked_up_where_the_bot_may_read_back():
     async with DiscordStage() as stage, stage.adapter as adapter:
         asked = stage.say_to_all("question")
         await adapter.notice(stage.room, "By the way")
-        buttoned = await adapter.send(stage.room, "half", buttons=[Button.STOP])
+        buttoned = await adapter.send(stage.room, "half", buttons=[STOP])
         plain = await adapter.send(stage.room, "a | table\n--|--\n1 | 2")
         assert await adapter.answers_after(stage.room, str(asked.id), "other") == [buttoned]
         assert await adapter.answers_after(stage.room, str(asked.id), "a | table\n--|--\n1 | 2") == [buttoned, plain]

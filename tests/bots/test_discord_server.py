@@ -18,7 +18,8 @@ from discord.gateway import DiscordWebSocket
 from discord_limits import applied_then, applied_then_lost, error, rate_limited, reset, status
 from discord_server import DiscordServer
 from discord_state import DEFAULT_PERMISSIONS, Permission
-from manual_time import ManualTime
+
+from bots.testing import VirtualClock
 
 MESSAGES = r"/channels/\d+/messages"
 
@@ -361,7 +362,62 @@ async def test_a_command_is_synced_completed_deferred_and_answered(stage):
     assert server.acks[0].latency_s < 3
 
 
-CLOCK = ManualTime()
+def option(**fields) -> dict:
+    return {"type": 3, "name": "text", "description": "words"} | fields
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ([option(type=kind, name=f"kind{kind}") for kind in (3, 4, 5, 6, 10)], None),
+        ([option(name=f"text{number}") for number in range(26)], 50035),
+        ([option(), option(name="other", required=True)], 50035),
+        ([option(name="other", required=True), option()], None),
+        ([option(), option()], 50035),
+        ([option(name="Text")], 50035),
+        ([option(name="")], 50035),
+        ([option(name="x" * 33)], 50035),
+        ([option(description="")], 50035),
+        ([option(description="x" * 101)], 50035),
+        ([option(type=12)], 50035),
+        ([option(choices=[{"name": "a", "value": "a"}] * 26)], 50035),
+        ([option(choices=[{"name": "a", "value": "a" * 101}])], 50035),
+        ([option(choices=[{"name": "a", "value": "a"}], autocomplete=True)], 50035),
+        ([option(type=5, autocomplete=True)], 50035),
+        ([option(type=6, choices=[{"name": "a", "value": "a"}])], 50035),
+    ],
+)
+async def test_commands_are_checked_as_discord_does(stage, options, code):
+    async with stage.run(Bot()) as client:
+        commands = [{"name": "one", "description": "first", "options": options}]
+        with pytest.raises(discord.HTTPException) if code else contextlib.nullcontext() as caught:
+            await client.http.bulk_upsert_global_commands(client.application_id, commands)
+    assert code is None or caught.value.code == code
+    assert len(stage.account.syncs) == (code is None)
+
+
+async def test_a_bot_has_a_hundred_commands_at_most_and_people_can_send_only_what_fits_an_option(stage):
+    async with stage.run(Bot()) as client:
+        many = [{"name": f"command{number}", "description": "x"} for number in range(101)]
+        with pytest.raises(discord.HTTPException, match="100"):
+            await client.http.bulk_upsert_global_commands(client.application_id, many)
+        kinds = [option(type=kind, name=f"kind{kind}") for kind in (3, 4, 5, 10)]
+        kinds.append(option(name="chosen", choices=[{"name": "a", "value": "a"}]))
+        many[0]["options"] = kinds
+        await client.http.bulk_upsert_global_commands(client.application_id, many[:100])
+        for name, value in [
+            ("kind3", 1),
+            ("kind4", 1.5),
+            ("kind4", True),
+            ("kind5", 1),
+            ("kind10", "1"),
+            ("chosen", "b"),
+        ]:
+            with pytest.raises(LookupError):
+                stage.server.invoke(stage.ann, stage.channel, stage.account, "command0", {name: value})
+
+
+CLOCK = VirtualClock()
 
 
 @server_with(clock=CLOCK.clock)

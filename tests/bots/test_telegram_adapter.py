@@ -11,12 +11,13 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 import telegram.error
-from manual_time import ManualTime
-from telegram_faults import bad_gateway, bad_request, conflict, flood, forbidden, late, lost_answer, reset
+from sample_commands import COMMANDS, command
+from telegram_faults import Fault, bad_gateway, bad_request, conflict, flood, forbidden, late, lost_answer, reset
 from telegram_server import TelegramServer
 from telegram_stage import TelegramStage
 
-from bots.commands import COMMANDS
+from bots.buttons import RETRY, STOP
+from bots.commands import CommandTable
 from bots.companion import companion
 from bots.errors import (
     AccountError,
@@ -44,15 +45,18 @@ from bots.message import (
     User,
 )
 from bots.telegram import TelegramAdapter, TelegramSettings, WebhookServer, accounts_of, check
-from bots.telegram.connection import FloodError
+from bots.telegram.accounts import PLATFORM
+from bots.telegram.connection import FloodError, TooLargeError
 from bots.telegram.errors import TRANSLATIONS, translated
 from bots.telegram.polling import CONFLICT_PATIENCE_S
 from bots.telegram.translate import KINDS
 from bots.telegram.webhook import MAX_BODY_BYTES, SECRET_HEADER
+from bots.testing import VirtualClock
 from engine import load_settings
 from engine.errors import SettingsError
 
 TOKEN = "101:first-token"
+GOOD, BAD = Button("good", "👍"), Button("bad", "👎")
 
 
 @pytest.fixture
@@ -212,7 +216,7 @@ async def test_a_topic_is_a_thread_and_its_opening_is_no_quote(server, account, 
         assert (inside.chat, inside.quote) == (ref(forum, account, topic), None)
         server.say(ann, forum, "outside")
         assert (await next_event()).chat == ref(forum, account)
-        sent = await adapter.send(inside.chat, "hoo", buttons=[Button.GOOD])
+        sent = await adapter.send(inside.chat, "hoo", buttons=[GOOD])
         await adapter.typing(inside.chat)
         assert forum.message(int(sent)).thread_id == topic
         assert server.actions(forum)[-1].thread_id == topic
@@ -298,16 +302,25 @@ async def test_who_speaks_for_a_group_or_a_channel_is_no_bot(server, account, an
         as_group = {"from": placeholder, "sender_chat": group.to_api()}
         server.say(ann, group, "@mynah_bot hi", extra=as_group)
         message = await next_event()
-        assert message.author == User("telegram", str(group.id), "Birds")
+        assert message.author == User("telegram", str(group.id), "Birds", is_person=False)
         assert message.addressed == {Addressed.MENTION}
         assert await adapter.is_moderator(message.chat, message.author)
         channel = {"id": -1009, "type": "channel", "title": "News"}
         server.say(ann, group, "news", extra={"sender_chat": channel, "is_automatic_forward": True})
         message = await next_event()
-        assert message.author == User("telegram", "-1009", "News")
+        assert message.author == User("telegram", "-1009", "News", is_person=False)
         assert not await adapter.is_moderator(message.chat, message.author)
         server.say(ann, group, "via", extra={"via_bot": {"id": 9, "is_bot": True, "first_name": "gif"}})
         assert (await next_event()).author.name == "Ann"
+
+
+async def test_what_is_passed_on_is_marked_as_somebody_elses_words(server, account, ann, private):
+    origin = {"type": "hidden_user", "date": 1, "sender_user_name": "Bert"}
+    bot = {"id": 9, "is_bot": True, "first_name": "gif"}
+    async with opened(server) as (_, next_event):
+        for extra in ({"forward_origin": origin}, {"via_bot": bot}, {}):
+            server.say(ann, private, "words", extra=extra)
+        assert [(await next_event()).is_forwarded for _ in range(3)] == [True, True, False]
 
 
 async def test_service_messages_and_our_own_are_no_messages(server, account, ann, group):
@@ -352,36 +365,68 @@ async def test_only_what_is_handled_is_asked_for(server, account):
 
 async def test_a_press_is_told_and_the_person_learns_what_came_of_it(server, account, ann, private):
     async with opened(server) as (adapter, next_event):
-        sent = await adapter.send(ref(private, account), "an answer", buttons=list(Button))
+        sent = await adapter.send(ref(private, account), "an answer", buttons=[STOP, RETRY, GOOD, BAD])
         message = private.message(int(sent))
         assert message.buttons == ["mynah:stop", "mynah:retry", "mynah:good", "mynah:bad"]
         query = server.press(ann, message, message.buttons[1])
         pressed = await next_event()
         assert pressed == ButtonPressed(
-            ref(private, account), sent, Button.RETRY, User("telegram", str(ann.id), "Ann"), pressed.time, query
+            ref(private, account), sent, "retry", User("telegram", str(ann.id), "Ann"), pressed.time, query
         )
         await adapter.tell(pressed, "I am at it already.")
         assert server.query_answers[query][-1]["text"] == "I am at it already."
 
 
+async def test_what_comes_of_a_press_is_shown_whole_in_private_and_as_far_as_it_fits_in_a_group(
+    server, account, ann, private, group
+):
+    async with opened(server) as (adapter, next_event):
+
+        async def told(chat, text):
+            message = chat.message(int(await adapter.send(ref(chat, account), "an answer", buttons=[GOOD])))
+            query = server.press(ann, message, message.buttons[0])
+            await adapter.tell(await next_event(), text)
+            (answer,) = server.query_answers[query]
+            after = [each.text for each in server.messages(chat, account) if each.id > message.id]
+            return answer.get("text"), bool(answer.get("show_alert")), after
+
+        assert await told(private, "Say `/consent training no`.") == ("Say /consent training no.", False, [])
+        assert await told(private, "a" * 81) == ("a" * 81, True, [])
+        assert await told(group, "a" * 200) == ("a" * 200, True, [])
+        assert await told(group, "a" * 201) == ("a" * 199 + "…", True, [])
+        assert await told(private, "a" * 201) == (None, False, ["a" * 201])
+
+
 async def test_buttons_of_an_earlier_run_work_and_those_of_others_are_only_acknowledged(server, account, ann, private):
     async with opened(server) as (adapter, _):
-        sent = await adapter.send(ref(private, account), "an answer", buttons=[Button.STOP])
+        sent = await adapter.send(ref(private, account), "an answer", buttons=[STOP])
     async with opened(server) as (adapter, next_event):
-        queries = [server.press(ann, private.message(int(sent)), data) for data in ("mynah:no", "x", "mynah:stop")]
+        queries = [server.press(ann, private.message(int(sent)), data) for data in ("no", "x", "mynah:stop")]
         pressed = await next_event()
-        assert pressed.button is Button.STOP
+        assert pressed.button == "stop"
         await adapter.tell(pressed, "")
         await server.until(lambda: set(queries) <= set(server.query_answers))
 
 
+async def test_an_answer_may_have_more_buttons_than_fit_into_a_row(server, account, ann, private):
+    buttons = [Button(f"button {number} ".ljust(56, "."), f"label {number}") for number in range(8)]
+    async with opened(server) as (adapter, next_event):
+        sent = await adapter.send(ref(private, account), "an answer", buttons=buttons)
+        message = private.message(int(sent))
+        assert [len(row) for row in message.markup["inline_keyboard"]] == [4, 4]
+        server.press(ann, message, message.buttons[7])
+        pressed = await next_event()
+        assert pressed.button == buttons[7].name
+        await adapter.tell(pressed, "")
+
+
 async def test_a_press_that_telegram_finds_too_old_is_told_all_the_same(server, account, ann, private):
     async with opened(server) as (adapter, next_event):
-        sent = await adapter.send(ref(private, account), "an answer", buttons=[Button.STOP])
+        sent = await adapter.send(ref(private, account), "an answer", buttons=[STOP])
         server.faults.add("answerCallbackQuery", bad_request("query is too old and response timeout expired"))
         server.press(ann, private.message(int(sent)), "mynah:stop")
         pressed = await next_event()
-        assert pressed.button is Button.STOP
+        assert pressed.button == "stop"
         await adapter.tell(pressed, "too late")
 
 
@@ -389,7 +434,7 @@ async def test_a_press_below_a_message_that_telegram_does_not_show_any_more_find
     forum = server.add_supergroup("Forum", ann, account, is_forum=True)
     topic = server.add_topic(forum, "Owls")
     async with opened(server) as (adapter, next_event):
-        sent = await adapter.send(ref(forum, account, topic), "an answer", buttons=[Button.STOP])
+        sent = await adapter.send(ref(forum, account, topic), "an answer", buttons=[STOP])
         old = {"chat": forum.to_api(), "message_id": int(sent), "date": 0}
         query = {"id": "1", "from": ann.to_api(), "chat_instance": "1", "data": "mynah:stop", "message": old}
         account.tell({"callback_query": query})
@@ -455,15 +500,15 @@ async def test_an_update_that_cannot_be_read_does_not_stop_the_others(server, ac
 
 @pytest.mark.parametrize("fault", [bad_gateway(), reset(), flood(1), conflict(), bad_request("hm")])
 async def test_polling_goes_on_after_a_fault_and_says_so_once(server, ann, private, fault, caplog):
-    time = ManualTime()
-    server.faults.add("getUpdates", fault, times=5)
+    time = VirtualClock()
+    rule = server.faults.add("getUpdates", fault, times=5)
     async with opened(server, clock=time.clock, sleep=time.sleep) as (_, next_event):
-        for _ in range(5):
-            await time.until_asleep()
-            await time.advance(4.0)
-        await time.advance(4.0)  # the last pause is 8 s
+        await time.run_until(lambda: rule.num_hits == 5)
         server.say(ann, private, "still there?")
-        assert (await next_event()).text == "still there?"
+        async with asyncio.TaskGroup() as group:
+            event = group.create_task(next_event())
+            await time.run_until(event.done)
+        assert event.result().text == "still there?"
     logged = [record.message for record in caplog.records if record.name.startswith("bots.")]
     assert [text.partition(" for now")[0].partition(", after")[0] for text in logged] == [
         "updates cannot be fetched",
@@ -473,7 +518,7 @@ async def test_polling_goes_on_after_a_fault_and_says_so_once(server, ann, priva
 
 
 async def test_another_process_that_polls_with_the_token_ends_the_adapter(server, account, private, caplog):
-    time = ManualTime()
+    time = VirtualClock()
     server.faults.add("getUpdates", conflict(), times=None)
     async with opened(server, clock=time.clock, sleep=time.sleep) as (adapter, next_event):
         async with asyncio.timeout(10):
@@ -696,9 +741,9 @@ async def test_text_whose_entities_are_refused_goes_out_plain(server, account, p
 async def test_an_edit_changes_text_and_buttons(server, account, private):
     async with opened(server) as (adapter, _):
         chat = ref(private, account)
-        sent = await adapter.send(chat, "one", buttons=[Button.STOP])
-        await adapter.edit(chat, sent, "two", buttons=[Button.STOP])
-        await adapter.edit(chat, sent, "two", buttons=[Button.STOP])  # not modified
+        sent = await adapter.send(chat, "one", buttons=[STOP])
+        await adapter.edit(chat, sent, "two", buttons=[STOP])
+        await adapter.edit(chat, sent, "two", buttons=[STOP])  # not modified
         await adapter.edit(chat, sent, "two")
         message = private.message(int(sent))
         assert (message.texts, message.buttons) == (["one", "two", "two"], [])
@@ -815,7 +860,7 @@ async def test_a_call_that_cannot_connect_was_not_made(server, account, private)
 async def test_a_group_that_moved_is_found_again_and_told_of_once(server, account, ann):
     group = server.add_group("Old", ann, account)
     async with opened(server) as (adapter, next_event):
-        before = await adapter.send(ref(group, account), "before", buttons=[Button.STOP])
+        before = await adapter.send(ref(group, account), "before", buttons=[STOP])
         server.hold_updates(account)
         new = server.upgrade(group)
         after = await adapter.send(ref(group, account), "after", reply_to=before)
@@ -849,7 +894,7 @@ async def test_a_move_is_told_once_by_its_two_messages(server, account, ann):
 
 
 async def test_administrators_look_after_a_group_and_everyone_after_a_private_chat(server, account, ann, private):
-    boss, time = server.add_user("Boss"), ManualTime()
+    boss, time = server.add_user("Boss"), VirtualClock()
     group = server.add_supergroup("Birds", ann, boss, account)
     server.add_member(group, boss, "creator")
     users = {user.name: User("telegram", str(user.id), user.name) for user in (ann, boss)}
@@ -874,7 +919,10 @@ def test_every_error_of_the_library_has_a_translation(monkeypatch):
     kinds = [kind for kind in kinds if issubclass(kind, telegram.error.TelegramError)]
     assert len(kinds) > 10
     assert set(kinds) <= set(TRANSLATIONS)
-    for kind in [*kinds, FloodError]:
+    for kind in [*kinds, FloodError, TooLargeError]:
+        if kind is TooLargeError:
+            assert isinstance(translated(kind()), UnsupportedError)
+            continue
         made = kind(5) if kind in (telegram.error.RetryAfter, telegram.error.ChatMigrated, FloodError) else kind("hm")
         assert isinstance(translated(made), BotError)
     assert translated(telegram.error.RetryAfter(5)).retry_after_s == 5
@@ -926,6 +974,105 @@ async def test_the_menu_is_set_only_when_it_is_another_one(server, account, capl
     server.faults.add("setMyCommands", flood(60))
     async with adapter_for(server, commands=COMMANDS):  # not worth failing for
         assert "menu" in caplog.text
+
+
+async def test_commands_that_come_and_go_are_shown_as_they_are_now(server, account, caplog):
+    table = CommandTable([command("old")])
+    adapter = adapter_for(server, commands=table)
+    await adapter.show_commands([command("too_early")])
+    table.add(new := command("new"))
+    async with adapter:
+        assert shown_menu(account) == ["old", "new"]
+        table.remove(table["old"])
+        await adapter.show_commands(tuple(table.values()))
+        assert shown_menu(account) == ["new"]
+        num_requests = len(server.calls("setMyCommands|getMyCommands"))
+        await adapter.show_commands([new])
+        assert len(server.calls("setMyCommands|getMyCommands")) == num_requests
+        server.faults.add("setMyCommands", bad_gateway())
+        await adapter.show_commands([command("later")])
+        assert "menu" in caplog.text
+        await adapter.show_commands([command("later")])
+        assert shown_menu(account) == ["later"]
+        await adapter.show_commands([command(f"command{number}", is_listed=number > 0) for number in range(105)])
+        assert shown_menu(account) == [f"command{number}" for number in range(1, 101)]
+    caplog.clear()
+    await adapter.show_commands([command("too_late")])
+    assert shown_menu(account)[0] == "command1"
+    assert caplog.text == ""
+
+
+def shown_menu(account):
+    (menu,) = account.commands.values()
+    return [entry["command"] for entry in menu]
+
+
+async def test_of_commands_that_are_shown_at_the_same_time_the_newest_stay(server, account):
+    async with opened(server) as (adapter, _):
+        server.faults.add("setMyCommands", late(gate=(gate := asyncio.Event()), applies="late"))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(adapter.show_commands([command("one")]))
+            await server.until(lambda: server.calls("setMyCommands"))
+            for name in ("two", "three", "four"):
+                group.create_task(adapter.show_commands([command(name)]))
+            await asyncio.sleep(0)
+            gate.set()
+        assert shown_menu(account) == ["four"]
+        assert len(server.calls("setMyCommands")) == 2
+
+
+async def test_an_account_is_opened_and_checked_with_the_commands_that_there_are(server, account):
+    settings = TelegramSettings(token=TOKEN, api_url=server.api_url)
+    (found,) = accounts_of(settings)
+    assert found.name == "telegram"
+    async with found.open(CommandTable([command("one")])):
+        assert shown_menu(account) == ["one"]
+    assert "up to date" in {finding.text for finding in await found.check(CommandTable([command("one")]))}
+    assert (PLATFORM.name, PLATFORM.token_setting) == ("telegram", "TELEGRAM_TOKEN")
+
+
+# -- files
+
+
+async def test_a_file_is_given_in_private(server, account, ann, private):
+    async with opened(server) as (adapter, next_event):
+        said = server.say(ann, private, "my data, please")
+        message = await next_event()
+        await adapter.draft(message.chat, "one moment")
+        await adapter.hand_over(message.chat, "my data ä.json", b"{}" * 1000, reply_to=message.id)
+        await adapter.draft(message.chat, "and now")
+        await adapter.hand_over(message.chat, "data", b"2", reply_to="999")  # which is gone
+    first, second = server.messages(private, account.user)
+    assert (first.extra["document"]["file_name"], first.reply_to) == ("my data ä.json", said)
+    assert [stored.data for stored in server.world.files.values()] == [b"{}" * 1000, b"2"]
+    assert second.reply_to is None
+    ids = [draft.draft_id for draft in server.drafts(private)]
+    assert ids[0] != ids[1]
+
+
+async def test_in_a_group_or_too_large_a_file_is_refused_with_words_that_say_why(server, account, ann, private, group):
+    async with opened(server) as (adapter, next_event):
+        server.say(ann, group, "@mynah_bot my data, please")
+        message = await next_event()
+        with pytest.raises(UnsupportedError, match="others would see"):
+            await adapter.hand_over(message.chat, "data", b"1", reply_to=message.id)
+        with pytest.raises(UnsupportedError, match=r"data has 50.0 MB, and Telegram takes 50 MB"):
+            await adapter.hand_over(ref(private, account), "data", bytes(50_000_001), reply_to="1")
+        assert server.calls("sendDocument") == []
+        for fault, kind in [
+            (Fault(413, "Request Entity Too Large"), UnsupportedError),
+            (Fault(413, html="<html>nginx</html>"), UnsupportedError),
+            (flood(7), RateLimitedError),
+            (forbidden(), ForbiddenError),
+            (reset(), UnreachableError),
+        ]:
+            server.faults.add("sendDocument", fault)
+            with pytest.raises(kind):
+                await adapter.hand_over(ref(private, account), "data", b"1", reply_to="1")
+        await adapter.hand_over(ref(private, account), "data", bytes(3_000_000), reply_to="1")
+    assert [len(stored.data) for stored in server.world.files.values()] == [3_000_000]
+    with pytest.raises(AdapterClosedError):
+        await adapter.hand_over(ref(private, account), "data", b"1", reply_to="1")
 
 
 async def test_the_token_is_in_no_log(server, account, private, caplog):

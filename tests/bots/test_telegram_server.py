@@ -6,7 +6,6 @@ import contextlib
 import pytest
 import telegram
 from aiohttp import web
-from manual_time import ManualTime
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup, MessageEntity, ReplyParameters, error
 from telegram.request import HTTPXRequest
 from telegram_faults import (
@@ -22,6 +21,8 @@ from telegram_faults import (
 )
 from telegram_limits import Limits
 from telegram_server import TelegramServer
+
+from bots.testing import VirtualClock
 
 TOKEN = "101:first-token"
 
@@ -213,7 +214,7 @@ async def test_a_draft_shows_in_private_only_and_goes_with_the_message(server):
 
 
 async def test_a_group_takes_twenty_messages_edits_and_actions_a_minute_and_a_person_one_message_a_second():
-    time = ManualTime()
+    time = VirtualClock()
     async with TelegramServer(clock=time.clock) as server:
         ann, account = server.add_user("Ann"), server.add_bot(TOKEN, "mynah_bot")
         server.private_chat(ann, account)
