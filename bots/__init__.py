@@ -4,7 +4,7 @@ Meets the engine at `TextEngine`; loads neither torch nor transformers, and does
 """
 
 from bots.adapter import Adapter, Caps, Pace
-from bots.commands import COMMANDS, Command, CommandCall, Parameter
+from bots.commands import Command, CommandCall, CommandTable, Parameter
 from bots.conversation import AnswerOptions, Conversation
 from bots.dispatcher import Dispatcher, ServingRules
 from bots.errors import (
@@ -41,7 +41,6 @@ from bots.replystream import ReplyStream
 from bots.settings import BotSettings
 
 __all__ = [
-    "COMMANDS",
     "AccountError",
     "Adapter",
     "AdapterClosedError",
@@ -57,6 +56,7 @@ __all__ = [
     "ChatRef",
     "Command",
     "CommandCall",
+    "CommandTable",
     "Conversation",
     "DatabaseError",
     "Dispatcher",

@@ -10,13 +10,16 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from bots.attachments import read_attachments
+from bots.buttons import RETRY
 from bots.chatlog import AnswerState, ChatLog
 from bots.companion import companion
 from bots.conversation import Conversation, Prompt, Question
 from bots.durably import durably
 from bots.errors import AdapterClosedError, BotError, DatabaseError, UnreachableError
-from bots.message import Button, ChatRef, MessageId
+from bots.message import Button, ChatRef, MessageId, Segment, Text
 from bots.outlet import Outlet
+from bots.plugins.hooks import Answer, Turn, Veto
+from bots.plugins.host import PluginHost
 from bots.posts import Post
 from bots.replystream import ReplyStream
 from engine.errors import EngineClosedError, EngineError, PromptTooLongError, QueueFullError
@@ -29,8 +32,8 @@ T = TypeVar("T")
 QUEUE_POLL_S = 1.0
 """How often a waiting person's place in the queue is looked up; people read it, so faster is no better."""
 
-AFTERWARDS = (Button.RETRY, Button.GOOD, Button.BAD)
-"""The buttons below an answer that is whole; below one that grows, there is a button to stop it."""
+WITHHELD = "(I would rather not say that.)"
+"""What stands in place of an answer that a plugin has vetoed without a word."""
 
 CUT_SHORT = {
     FinishReason.LENGTH: "(I stopped there: that is as much as I write at once.)",
@@ -46,6 +49,7 @@ class Services:
     engine: TextEngine
     log: ChatLog
     outlet: Outlet
+    plugins: PluginHost
 
 
 class _Entry:
@@ -89,6 +93,8 @@ class Answering:
         self._last = questions[-1]
         self._questions = list(questions)
         self._is_open = True
+        self._plugins, self._off = services.plugins, frozenset[str]()
+        self._veto: Veto | None = None
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -133,15 +139,21 @@ class Answering:
             Whether people got what they asked for, or took it back, or went away.
         """
         if answer_id is None:
-            answer_id = await self._write_down(lambda: self._log.begin_answer(self._chat, self._row_ids))
+            try:
+                answer_id = await self._write_down(lambda: self._log.begin_answer(self._chat, self._row_ids))
+            except ValueError:
+                logger.info("a question in %s is gone: somebody was forgotten", self._chat.key)
+                return True
         return await self._see_through(answer_id, self._answer)
 
     async def deliver(self, answer_id: int, text: str) -> bool:
         """Post an answer that an earlier run has written; returns whether people got it."""
 
         async def post(answer_id: int, reply: ReplyStream) -> bool:
-            reply.replace(text)
-            await reply.finish(AFTERWARDS)
+            await self._look_up_plugins()
+            sent = await self._as_sent(text)
+            reply.replace((sent.say or WITHHELD) if isinstance(sent, Veto) else sent)
+            await reply.finish(self._buttons)
             await self._settle(answer_id, AnswerState.DELIVERED)
             return True
 
@@ -172,6 +184,9 @@ class Answering:
             logger.error("an answer was refused by %s: %s", self._chat.key, exc)  # noqa: TRY400
             await self._settle(answer_id, AnswerState.UNDELIVERED)
             await self._say(f"My answer was refused here ({exc}).")
+        except Exception:  # a bug, of ours or of a plugin's; the chat apologises for it
+            await self._settle(answer_id, AnswerState.FAILED)
+            raise
         return False
 
     async def _answer(self, answer_id: int, reply: ReplyStream) -> bool:
@@ -184,6 +199,8 @@ class Answering:
             return False
         if written is None:
             await self._end_short(answer_id, reply, AnswerState.STOPPED)
+            if self._veto is not None and self._veto.say:
+                await self._say(self._veto.say)
             return True
         prompt, completion = written
         return await self._end(answer_id, reply, prompt, completion)
@@ -195,12 +212,13 @@ class Answering:
     async def _write(self, answer_id: int, reply: ReplyStream) -> tuple[Prompt, Completion] | None:
         """Have the engine write, anew as long as the question changes; None if there is nothing to answer."""
         try:
-            while self._questions and not self._is_stopped:
+            await self._look_up_plugins()
+            while self._questions and not self._is_stopped and self._veto is None:
                 if self._is_stale:
                     await self._log.join_answer(answer_id, self._row_ids)
                 self._is_stale = False
-                prompt = await self._conversation.prompt(await self._with_attachments())
-                if self._is_stale or self._is_stopped:
+                prompt = await self._prompt()
+                if prompt is None or self._is_stale or self._is_stopped:
                     continue
                 self._generation = generation = await self._engine.submit(prompt.request)
                 try:
@@ -212,6 +230,33 @@ class Answering:
             return None
         finally:
             self._is_open = False
+
+    async def _prompt(self) -> Prompt | None:
+        """What to ask the engine, plugins willing."""
+        prompt = await self._conversation.prompt(await self._with_attachments())
+        hook, chat, is_private = self._plugins.hooks.before_generate, self._chat, self._conversation.is_private
+        request = await hook.fold(
+            prompt.request, lambda request: (Turn(chat, self._last.author, is_private, request),), self._off
+        )
+        if isinstance(request, Veto):
+            self._veto = request
+            return None
+        if not request.messages:
+            logger.error("a plugin has left nothing to ask in %s; what it did is not done", chat.key)
+            return prompt
+        return replace(prompt, request=request)
+
+    async def _look_up_plugins(self) -> None:
+        self._off = await self._plugins.off_in(self._chat)
+
+    @property
+    def _buttons(self) -> tuple[Button, ...]:
+        """Those below an answer that is whole; below one that grows, there is a button to stop it."""
+        return (RETRY, *self._plugins.below_answers(self._off))
+
+    async def _as_sent(self, text: str) -> str | Veto:
+        """An answer as plugins want it to be seen."""
+        return await self._plugins.hooks.before_send.fold(text, lambda text: (self._chat, text), self._off)
 
     async def _with_attachments(self) -> list[Question]:
         """The questions, with what the files among them say; what was read is kept."""
@@ -233,7 +278,13 @@ class Answering:
                     return
                 self._is_open = False
                 answer += piece
-                reply.replace(prompt.shown(answer, is_whole=False))
+                reply.replace(await self._as_seen(prompt.shown(answer, is_whole=False)))
+
+    async def _as_seen(self, growing: str) -> str:
+        """An answer that grows, as plugins want it to be seen."""
+        hook = self._plugins.hooks.on_chunk
+        seen = await hook.fold(growing, lambda text: (self._chat, text), self._off) if hook else growing
+        return WITHHELD if isinstance(seen, Veto) else seen
 
     async def _end(self, answer_id: int, reply: ReplyStream, prompt: Prompt, completion: Completion) -> bool:
         """Post what was written, once it stands in the log."""
@@ -241,8 +292,14 @@ class Answering:
             await self._settle(answer_id, AnswerState.FAILED)
             return True
         is_stopped = completion.finish_reason is FinishReason.CANCELLED
-        reply.replace(prompt.shown(completion.text))
-        if not reply.text:
+        text, segments = await self._as_kept(prompt, completion)
+        if segments is None:
+            return await self._withhold(answer_id, reply, text)
+        sent = await self._as_sent(text)
+        if isinstance(sent, Veto):
+            return await self._withhold(answer_id, reply, sent.say or WITHHELD)
+        if not text.strip():
+            reply.replace("")
             await self._end_short(answer_id, reply, AnswerState.STOPPED if is_stopped else AnswerState.FAILED)
             if not is_stopped:
                 await self._say("I have no answer to that. Please put it in other words.")
@@ -250,22 +307,39 @@ class Answering:
         await self._write_down(
             lambda: self._log.write_answer(
                 answer_id,
-                prompt.segments(completion.text),
+                segments,
                 model_version=completion.version,
                 prompt_sha256=completion.prompt_sha256,
                 finish_reason=completion.finish_reason,
             )
         )
+        reply.replace(sent)
         # A message can carry a remark of its own; what a console prints is the answer and nothing else.
         remark = CUT_SHORT.get(completion.finish_reason)
         if remark and self._outlet.caps(self._chat).can_edit:
             reply.push(f"\n\n*{remark}*")
             remark = None
-        await reply.finish(AFTERWARDS)
+        await reply.finish(self._buttons)
         await self._settle(answer_id, AnswerState.STOPPED if is_stopped else AnswerState.DELIVERED)
         await self._conversation.remember_no_more_than(prompt, completion)
         if remark:
             await self._say(remark)
+        return True
+
+    async def _as_kept(self, prompt: Prompt, completion: Completion) -> tuple[str, tuple[Segment, ...] | None]:
+        """An answer as plugins want it, and what the log is to keep of it; nothing if one has vetoed it."""
+        shown = prompt.shown(completion.text)
+        hook, chat = self._plugins.hooks.after_generate, self._chat
+        text = await hook.fold(shown, lambda text: (Answer(chat, text, completion.version),), self._off)
+        if isinstance(text, Veto):
+            return text.say or WITHHELD, None
+        return text, prompt.segments(completion.text) if text == shown else (Text(text),)
+
+    async def _withhold(self, answer_id: int, reply: ReplyStream, instead: str) -> bool:
+        """Let something else stand where the answer was going to, and remember neither."""
+        reply.replace(instead)
+        await reply.finish()
+        await self._settle(answer_id, AnswerState.FAILED)
         return True
 
     async def _end_short(self, answer_id: int, reply: ReplyStream, state: AnswerState) -> None:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 from bots.answering import Answering, Services
 from bots.chatlog import LoggedAnswer, LoggedMessage, LoggedPost, QuestionState, Unfinished
-from bots.commands import Invocation, run_command
+from bots.commands import Invocation
 from bots.conversation import Conversation, Question, written
 from bots.message import ChatRef, Message, MessageId, Quote, Segment
+from bots.orders import Orders
 from bots.posts import Post
 
 logger = logging.getLogger(__name__)
@@ -65,11 +66,12 @@ class ChatLine:
         task: Who runs `serve` at the moment.
     """
 
-    def __init__(self, services: Services, conversation: Conversation, *, gather_s: float) -> None:
+    def __init__(self, services: Services, orders: Orders, conversation: Conversation, *, gather_s: float) -> None:
         """`gather_s` is how long a person has to be silent until what that person said is answered, as one; with 0,
         every message gets an answer of its own.
         """
         self.conversation, self._services, self._gather_s = conversation, services, gather_s
+        self._orders = orders
         self._waiting: deque[Job] = deque()
         self._answering: Answering | None = None
         self._asked: list[Asked] = []
@@ -169,7 +171,7 @@ class ChatLine:
         answering = self._answering
         if not self._gather_s or answering is None or not answering.is_open or self._waiting or not self._asked:
             return False
-        if self._asked[-1].author_id != asked.author_id:
+        if self._asked[-1].author_id != asked.author_id or self._services.plugins.is_listening_to(asked.message):
             return False
         self._asked.append(asked)
         answering.ask([*answering.questions, asked.question])
@@ -204,22 +206,13 @@ class ChatLine:
         """Run a command. Whatever goes wrong is told to the chat and stays in this message."""
         message, outlet = ordered.message, self._services.outlet
         try:
-            if await self._may_use(ordered):
-                said = await run_command(ordered.invocation, self.conversation, self._services.engine, self)
-            else:
-                said = "Only those who look after this chat can do that."
+            said = await self._orders.carry_out(ordered.invocation, message, self.conversation, self)
             if said:
                 await outlet.notice(message.chat, said, reply_to=message.id)
         except Exception:
             await self._apologise()
         finally:
             await outlet.adapter.settled(message)
-
-    async def _may_use(self, ordered: Ordered) -> bool:
-        command, message = ordered.invocation.command, ordered.message
-        if command is None or not command.is_for_moderators or not ordered.invocation.rest or message.is_private:
-            return True
-        return await self._services.outlet.adapter.is_moderator(message.chat, message.author)
 
     async def _gather(self) -> None:
         """Wait until the person whose turn it is has stopped typing messages."""
@@ -262,13 +255,28 @@ class ChatLine:
             if self._is_stopped:
                 await self._services.log.set_state([each.question.row_id for each in asked], QuestionState.CANCELLED)
             elif any(each.question.segments or each.question.quote for each in asked):
-                await self._answer([each.question for each in asked])
+                await self._answer_or_let_plugins(asked)
             else:
                 await self._ask_back(asked)
         finally:
             for each in self._asked:
                 await self._services.outlet.adapter.settled(each.message)
             self._asked = []
+
+    async def _answer_or_let_plugins(self, asked: Sequence[Asked]) -> None:
+        """Let plugins answer what they want to; the model gets the rest."""
+        plugins, log, outlet = self._services.plugins, self._services.log, self._services.outlet
+        off = await plugins.off_in(self.conversation.chat)
+        rest = []
+        for each in asked:
+            said = await plugins.answer(each.message, off)
+            if said is None:
+                rest.append(each.question)
+            else:
+                await log.set_state([each.question.row_id], QuestionState.COMMAND)
+                await outlet.notice(each.message.chat, said, reply_to=each.message.id)
+        if rest:
+            await self._answer(rest)
 
     async def _ask_back(self, asked: Sequence[Asked]) -> None:
         """Somebody has called us and said nothing."""

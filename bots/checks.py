@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bots.chatlog import ChatLog, DatabaseSettings
 from bots.errors import BotError
+from bots.policy import Policy
 from engine import Engine, EngineSettings
 from engine.errors import EngineError
 
@@ -58,6 +59,11 @@ async def check_bundle(settings: EngineSettings, bundle: Path | None) -> list[Fi
         return [Finding("bundle", False, str(exc))]
 
 
-def check_policy() -> list[Finding]:
-    """Say what may become of what people write."""
-    return [Finding("policy", True, "nothing that people write is marked as material for training")]
+def check_policy(policy: Policy) -> list[Finding]:
+    """Say what may become of what people write, on the platforms whose operators have to decide."""
+    discord = f"by permission {policy.discord_permission}" if policy.discord_permission else "never"
+    telegram = "with each person's consent" if policy.telegram_confirmed else "never"
+    others = ", ".join(sorted(policy.other_platforms)) or "none"
+    text = f"training on what people write: Discord {discord}; Telegram {telegram}; other platforms: {others}"
+    hint = "" if policy.discord_permission and policy.telegram_confirmed else "docs/privacy.md says what it takes"
+    return [Finding("policy", True, text, hint)]

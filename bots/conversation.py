@@ -5,7 +5,7 @@ Knows nothing of platforms, and keeps nothing in memory: what is remembered stan
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bots.chatlog import ChatLog, ChatSettings, LoggedTurn, Trigger
 from bots.message import Attachment, ChatRef, Mention, MessageId, Quote, Segment, Text, User
@@ -98,7 +98,7 @@ class Conversation:
     async def set_persona(self, persona: str | None) -> None:
         """Let the bot be someone else from the next question on; None goes back to the default."""
         settings = await self._log.chat_settings(self.chat)
-        await self._save(ChatSettings(persona, settings.trigger, settings.keywords))
+        await self._save(replace(settings, persona=persona))
 
     async def trigger(self) -> tuple[Trigger, tuple[str, ...]]:
         """Which messages the bot answers here, and at which words."""
@@ -108,7 +108,17 @@ class Conversation:
     async def set_trigger(self, trigger: Trigger, keywords: Sequence[str]) -> None:
         """Answer other messages from now on."""
         settings = await self._log.chat_settings(self.chat)
-        await self._save(ChatSettings(settings.persona, trigger, tuple(keywords)))
+        await self._save(replace(settings, trigger=trigger, keywords=tuple(keywords)))
+
+    async def plugins_off(self) -> frozenset[str]:
+        """The plugins that people have switched off in this chat."""
+        return (await self._log.chat_settings(self.chat)).plugins_off
+
+    async def switch_plugin(self, name: str, *, is_on: bool) -> None:
+        """Switch a plugin on or off in this chat."""
+        settings = await self._log.chat_settings(self.chat)
+        off = settings.plugins_off - {name} if is_on else settings.plugins_off | {name}
+        await self._save(replace(settings, plugins_off=off))
 
     async def reset(self) -> None:
         """Forget what was said; the persona stays."""

@@ -6,19 +6,22 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
-from bots.accounts import Account
-from bots.adapter import Adapter
-from bots.chatlog import ChatLog, DatabaseSettings, keep_retention
+from bots.accounts import Account, Platform
+from bots.bot import BotRules, open_bot
+from bots.chatlog import ChatLog, DatabaseSettings, PolicySettings, keep_retention
 from bots.checks import Finding, check_bundle, check_database, check_policy, told
 from bots.companion import companion
 from bots.conversation import AnswerOptions
-from bots.dispatcher import Dispatcher, ServingRules
+from bots.dispatcher import ServingRules
 from bots.errors import BotError
+from bots.operators import operator_ids
+from bots.pluginchecks import check_plugins
+from bots.plugins.host import PluginRules
 from bots.service import Service, closed_by_signals
 from bots.settings import BotSettings
 from engine import Engine, EngineSettings, load_settings
@@ -31,40 +34,37 @@ logger = logging.getLogger(__name__)
 EXIT_NOT_STARTED = 2
 HOW_TO_BEGIN = "no token is set; put {tokens} into .env (README.md says where to get one)"
 
-FindAccounts = Callable[[], Sequence[Account]]
-"""Reads one platform's settings; no account if there is no token."""
-
 OpenEngine = Callable[[EngineSettings, Path | None], AbstractAsyncContextManager[TextEngine]]
 
 
 def main(
     program: str,
-    find_accounts: Mapping[str, FindAccounts],
+    platforms: Sequence[Platform],
     arguments: Sequence[str] | None = None,
     *,
     open_engine: OpenEngine = Engine,
 ) -> int:
     """Serve all accounts that the settings name, or check them; returns the exit code.
 
-    `find_accounts` go by the setting that holds the token.
-
     0 after a start that ended as it was told to, or a check that found nothing wrong; 2 if it could not start.
     """
-    asked, tokens = _parser(program).parse_args(arguments), " or ".join(find_accounts)
+    asked, tokens = _parser(program).parse_args(arguments), " or ".join(each.token_setting for each in platforms)
     _set_up_logging()
     try:
         settings, engine_settings = load_settings(BotSettings), load_settings(EngineSettings)
-        database = load_settings(DatabaseSettings)
-        accounts = [account for find in find_accounts.values() for account in find()]
+        database, policy = load_settings(DatabaseSettings), load_settings(PolicySettings)
+        accounts = [account for platform in platforms for account in platform.find_accounts()]
     except SettingsError as exc:
         return _fail(str(exc))
     if not accounts and not asked.check:
         return _fail(HOW_TO_BEGIN.format(tokens=tokens))
+    registry = None if asked.bundle else engine_settings.registry
+    rules = bot_rules(settings, database, policy, registry=registry)
     try:
         if asked.check:
-            return asyncio.run(_check(accounts, tokens, engine_settings, database, asked.bundle))
+            return asyncio.run(_check(accounts, tokens, engine_settings, asked.bundle, rules, database, policy))
         opening = open_engine(engine_settings, asked.bundle)
-        return asyncio.run(_serve(accounts, opening, settings, database))
+        return asyncio.run(_serve(accounts, opening, rules, database, policy))
     except (EngineError, BotError) as exc:
         return _fail(" ".join(str(exc).split()))
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -74,30 +74,42 @@ def main(
 async def _serve(
     accounts: Sequence[Account],
     opening: AbstractAsyncContextManager[TextEngine],
-    settings: BotSettings,
+    rules: BotRules,
     database: DatabaseSettings,
+    policy: PolicySettings,
 ) -> int:
-    async with ChatLog.open(database) as log, opening as engine:
+    async with (
+        ChatLog.open(database, policy=policy.policy) as log,
+        opening as engine,
+        open_bot(engine, log, rules) as bot,
+    ):
         logger.info("the model %s answers", engine.version)
-        service = Service(accounts, log, lambda adapter: _dispatcher(adapter, engine, log, settings))
-        keeping = keep_retention(log, database.retention_days, now=lambda: datetime.now(UTC))
+        service = Service(accounts, log, bot.dispatcher, bot.plugins.commands)
+        keeping = keep_retention(
+            log, database.retention_days, training_days=policy.training_retention_days, now=log.now
+        )
         async with closed_by_signals(service), companion(keeping):
             num_given_up = await service.run()
     return EXIT_NOT_STARTED if num_given_up == len(accounts) else 0
 
 
-def _dispatcher(adapter: Adapter, engine: TextEngine, log: ChatLog, settings: BotSettings) -> Dispatcher:
-    return Dispatcher(
-        adapter,
-        engine,
-        log,
+def bot_rules(
+    settings: BotSettings, database: DatabaseSettings, policy: PolicySettings, *, registry: Path | None
+) -> BotRules:
+    """How the bot behaves, by the settings."""
+    return BotRules(
         persona=settings.persona,
-        options=answer_options(settings),
-        rules=ServingRules(
+        answers=answer_options(settings),
+        serving=ServingRules(
             gather_s=settings.gather_s,
             drain_s=settings.drain_s,
             resume_within=timedelta(hours=settings.resume_within_h),
         ),
+        plugins=PluginRules(settings.plugin_names, settings.plugins_folder),
+        operator_ids=operator_ids(settings.operators),
+        registry=registry,
+        retention_days=database.retention_days,
+        training_retention_days=policy.training_retention_days,
     )
 
 
@@ -113,16 +125,20 @@ async def _check(
     accounts: Sequence[Account],
     tokens: str,
     engine_settings: EngineSettings,
-    database: DatabaseSettings,
     bundle: Path | None,
+    rules: BotRules,
+    database: DatabaseSettings,
+    policy: PolicySettings,
 ) -> int:
     """Look at everything, whatever is wrong with what was looked at before."""
+    commands, plugins = await check_plugins(rules, database)
     findings = [
         *([] if accounts else [Finding("token", False, HOW_TO_BEGIN.format(tokens=tokens))]),
-        *[finding for account in accounts for finding in await account.check()],
+        *[finding for account in accounts for finding in await account.check(commands)],
         *await check_database(database),
         *await check_bundle(engine_settings, bundle),
-        *check_policy(),
+        *plugins,
+        *check_policy(policy.policy),
     ]
     for finding in findings:
         sys.stdout.write(told(finding))

@@ -83,6 +83,16 @@ class Outlet:
         except BotError as exc:
             logger.warning("a notice did not reach %s: %s", chat.key, exc)
 
+    async def hand_over(self, chat: ChatRef, name: str, data: bytes, *, reply_to: MessageId) -> None:
+        """Give a file to the person who wrote `reply_to`.
+
+        Raises:
+            UnsupportedError: Others would see it, or there are no files here.
+            BotError: It was refused for good, or the platform has not answered for a long time.
+        """
+        post = partial(self.adapter.hand_over, chat, name, data, reply_to=reply_to)
+        await self.until_accepted(chat, post, Priority.MESSAGE)
+
     async def typing(self, chat: ChatRef) -> None:
         """Show that an answer is coming, if that takes nothing from what is more important."""
         caps = self.caps(chat)

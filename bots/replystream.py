@@ -13,6 +13,7 @@ from functools import partial
 from typing import Self
 
 from bots.budget import Priority
+from bots.buttons import STOP
 from bots.companion import companion
 from bots.errors import (
     BotError,
@@ -224,7 +225,7 @@ class ReplyStream:
     async def _show_messages(self) -> None:
         while not self._is_over:
             priority = Priority.EDIT if self._posts.ids else Priority.MESSAGE
-            if not await self._step_towards(lambda: Wanted(self._parts(), (Button.STOP,)), priority):
+            if not await self._step_towards(lambda: Wanted(self._parts(), (STOP,)), priority):
                 return
 
     async def _show_draft(self) -> None:

@@ -7,12 +7,13 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bots.accounts import Account
 from bots.adapter import Adapter
 from bots.chatlog import ChatLog
+from bots.commands import Command
 from bots.dispatcher import Dispatcher
 from bots.errors import AccountError, BotError
 
@@ -28,11 +29,12 @@ MakeDispatcher = Callable[[Adapter], Dispatcher]
 
 @dataclass
 class Service:
-    """Serves `accounts` out of `log`, with dispatchers that `make_dispatcher` makes."""
+    """Serves `accounts` out of `log`, with dispatchers that `make_dispatcher` makes, offering `commands`."""
 
     accounts: Sequence[Account]
     log: ChatLog
     make_dispatcher: MakeDispatcher
+    commands: Mapping[str, Command]
     _closing: asyncio.Event = field(default_factory=asyncio.Event)
     _opening: set[asyncio.Task[bool]] = field(default_factory=set)
     _serving: set[Dispatcher] = field(default_factory=set)
@@ -96,7 +98,7 @@ class Service:
         async with contextlib.AsyncExitStack() as stack:
             self._opening.add(task)
             try:
-                adapter = await stack.enter_async_context(account.open())
+                adapter = await stack.enter_async_context(account.open(self.commands))
             finally:
                 self._opening.discard(task)
             await stack.enter_async_context(self.log.served_alone(adapter.platform, adapter.account))

@@ -3,8 +3,12 @@
 Knows nothing of what the settings do. Read once, at the entry point, with `engine.settings.load_settings`.
 """
 
-from pydantic import Field, SecretStr
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bots.operators import operator_ids
 
 
 def tokens_in(setting: SecretStr) -> tuple[str, ...]:
@@ -74,3 +78,28 @@ class BotSettings(BaseSettings):
         description="Hours after which a question that a stopped bot has not answered is not answered any more. "
         "Telegram, too, keeps messages for a day.",
     )
+    operators: str = Field(
+        default="",
+        description="Who runs the bot, as `PLATFORM:USER_ID` separated by commas, for instance `telegram:12345`: may "
+        "use `/rollback`, `/retrain`, `/access` and the like, everywhere. Ids, as anyone may take any name.",
+    )
+    plugins: str = Field(
+        default="",
+        description="Plugins to load besides the built-in ones, by name, separated by commas. None by default: what "
+        "lies in a folder or came with a package is not run until somebody has named it.",
+    )
+    plugins_folder: Path = Field(
+        default=Path("plugins"),
+        description="Where plugins are looked for, besides in installed packages. Relative to where the bot starts.",
+    )
+
+    @field_validator("operators")
+    @classmethod
+    def _written_well(cls, text: str) -> str:
+        operator_ids(text)
+        return text
+
+    @property
+    def plugin_names(self) -> tuple[str, ...]:
+        """One per plugin; one that is listed twice counts once."""
+        return tuple(dict.fromkeys(filter(None, (name.strip() for name in self.plugins.split(",")))))

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("engine", "bots", "exporters", "finetune")
 HEAVY = {"torch", "transformers", "optimum", "peft", "trl", "datasets", "accelerate", "gguf", "onnx", "huggingface_hub"}
-PREFIXES = ("ENGINE_", "BOTS_", "EXPORTERS_", "FINETUNE_", "DISCORD_", "TELEGRAM_", "DATABASE_")
+PREFIXES = ("ENGINE_", "BOTS_", "EXPORTERS_", "FINETUNE_", "DISCORD_", "TELEGRAM_", "DATABASE_", "POLICY_", "PLUGIN_")
 
 # What a package may import of ours. They meet at files on disk, whose schemas stand on the lighter side.
 ALLOWED = {
@@ -94,6 +94,7 @@ def test_only_exporters_and_finetune_import_torch_and_its_kin() -> None:
         ("sqlalchemy", "bots.chatlog"),
         ("alembic", "bots.chatlog"),
         ("cryptography", "bots.chatlog"),
+        ("apscheduler", "bots.plugins.schedule"),
     ],
 )
 def test_a_library_for_one_part_is_imported_there_alone(library: str, home: str) -> None:

@@ -7,9 +7,9 @@ all of it is there.
 import asyncio
 import sys
 
-from bots.discord.accounts import find_accounts as find_discord_accounts
+from bots.discord.accounts import PLATFORM as DISCORD
 from bots.launch import main
-from bots.telegram.accounts import find_accounts as find_telegram_accounts
+from bots.telegram.accounts import PLATFORM as TELEGRAM
 from bots.testing import ScriptedEngine
 
 WORDS = 20
@@ -32,5 +32,4 @@ def answer(name):
 
 
 if __name__ == "__main__":
-    platforms = {"DISCORD_TOKEN": find_discord_accounts, "TELEGRAM_TOKEN": find_telegram_accounts}
-    sys.exit(main("bots", platforms, open_engine=lambda *_: ScriptedEngine(otherwise=script)))
+    sys.exit(main("bots", [DISCORD, TELEGRAM], open_engine=lambda *_: ScriptedEngine(otherwise=script)))

@@ -3,17 +3,17 @@ import itertools
 from random import Random
 
 import pytest
-from manual_time import ManualTime, settle
 
 from bots import Pace
 from bots.budget import Budget, Line, Priority
+from bots.testing import VirtualClock, settle
 
 GROUP = Pace(limit=20, period_s=60.0, interval_s=3.0, reserved=6)
 
 
 @pytest.fixture
 def time():
-    return ManualTime()
+    return VirtualClock()
 
 
 async def spend(line, priority, done=None, name=None):

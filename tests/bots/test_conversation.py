@@ -2,14 +2,16 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from recording_adapter import ANN, BOB, CHAT, DIRECT
 
-from bots import AnswerOptions, Attachment, Conversation, Mention, Message, Text
+from bots import Addressed, AnswerOptions, Attachment, Conversation, Mention, Message, Text
 from bots.chatlog import AnswerState, QuestionState, Trigger
 from bots.conversation import Question
 from bots.message import Quote
+from bots.testing import ANN, BOB, CHAT
 from engine.generation import ChatMessage, Completion, FinishReason
 from engine.sampling import SamplingParams
+
+DIRECT = frozenset({Addressed.DIRECT})
 
 
 class Chat:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from recording_adapter import RecordingAdapter
 
-from bots import Caps, ChatRef, Dispatcher, ServingRules
-from bots.testing import ScriptedEngine
+from bots import Caps, ChatRef, ServingRules
+from bots.bot import BotRules, open_bot
+from bots.testing import FakePlatform, ScriptedEngine, unlimited
 
 RULES = ServingRules(resume_within=timedelta(hours=1))
 EDITS = Caps(can_edit=True, max_length=100, has_buttons=True)
@@ -69,9 +69,10 @@ async def live(life, adapter, log, message):
             await asyncio.Event().wait()
 
     source = Source(life, adapter, ("send", "edit", "delete", "notice"))
-    async with ScriptedEngine(otherwise=lambda _: PIECES) as engine:
-        dispatcher = Dispatcher(
-            source, life.wrap(engine, "submit"), life.wrap(log), persona="", rules=RULES, sleep=short_sleep
+    rules = BotRules("", serving=RULES)
+    async with ScriptedEngine(otherwise=lambda _: PIECES) as engine, open_bot(engine, log, rules) as bot:
+        dispatcher = replace(bot, engine=life.wrap(engine, "submit"), log=life.wrap(log), sleep=short_sleep).dispatcher(
+            source
         )
         running = asyncio.ensure_future(dispatcher.run())
         dying = asyncio.ensure_future(life.death.wait())
@@ -103,7 +104,7 @@ async def unknown_to_the_log(adapter, log):
 
 async def answer_with_a_death(log, caps, knows_nonces, num_moments):
     """What stands in the chat after a death and a new start, what the log could not know, and the life before."""
-    adapter = RecordingAdapter(caps, knows_nonces=knows_nonces)
+    adapter = FakePlatform(unlimited(caps, knows_nonces=knows_nonces))
     chat = ChatRef("memory", "bot", f"room {num_moments}")
     message = adapter.say("question", chat)
     life = Life(num_moments)

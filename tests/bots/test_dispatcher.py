@@ -5,8 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from manual_time import ManualTime, settle
-from recording_adapter import ANN, BOB, CHAT, OTHER_CHAT, RecordingAdapter
 
 from bots import (
     Addressed,
@@ -15,20 +13,38 @@ from bots import (
     Caps,
     ChatRef,
     DatabaseError,
-    Dispatcher,
     Mention,
     RateLimitedError,
     ServingRules,
     Text,
 )
+from bots.bot import BotRules, open_bot
+from bots.buttons import RETRY, STOP
 from bots.chatline import MAX_WAITING
 from bots.chatlog import ChatLog
 from bots.dispatcher import FORGOTTEN, NOT_YOURS
 from bots.message import ChatMoved, MessageEdited, MessagesDeleted, Quote, Reacted
-from bots.testing import InQueue, Refusal, ScriptedEngine
+from bots.testing import (
+    ANN,
+    BOB,
+    CHAT,
+    OTHER_CHAT,
+    FakePlatform,
+    InQueue,
+    Refusal,
+    ScriptedEngine,
+    VirtualClock,
+    settle,
+)
 from engine.errors import EngineClosedError, EngineError, PromptTooLongError, QueueFullError
 from engine.generation import Completion, FinishReason, Generation
 
+GOOD, BAD, BETTER = (
+    Button("feedback:good", "\N{THUMBS UP SIGN}"),
+    Button("feedback:bad", "\N{THUMBS DOWN SIGN}"),
+    Button("feedback:better", "\N{PENCIL} Better"),
+)
+AFTERWARDS = (RETRY, GOOD, BAD, BETTER)
 MENTIONED = frozenset({Addressed.MENTION})
 EDITS = Caps(can_edit=True, has_buttons=True)
 GATHERING = ServingRules(gather_s=1.0, resume_within=timedelta(hours=1))
@@ -57,11 +73,16 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def serving(chat_log, *scripts, caps=None, rules=None, adapter=None, engine=None):
-    adapter, time = adapter or RecordingAdapter(caps), ManualTime()
-    async with engine or ScriptedEngine(scripts) as engine, adapter, asyncio.TaskGroup() as group:
-        dispatcher = Dispatcher(
-            adapter, engine, chat_log, persona="Be kind.", rules=rules, clock=time.clock, sleep=time.sleep
-        )
+    adapter, time = adapter or FakePlatform(caps), VirtualClock()
+    rules = BotRules("Be kind.", serving=rules or ServingRules())
+    async with (
+        engine or ScriptedEngine(scripts) as engine,
+        open_bot(engine, chat_log, rules) as bot,
+        adapter,
+        asyncio.TaskGroup() as group,
+    ):
+        # The plugins' own schedules go by the real clock, and stay out of the way.
+        dispatcher = replace(bot, clock=time.clock, sleep=time.sleep).dispatcher(adapter)
         running = group.create_task(dispatcher.run())
         yield Stage(adapter, engine, dispatcher, time)
         adapter.end_input()
@@ -512,7 +533,7 @@ async def test_stop_while_more_is_waited_for_leaves_the_question_unanswered(chat
 
 @pytest.mark.parametrize("act", ["delete", "edit", "stop"])
 async def test_what_happens_while_a_file_is_fetched_is_not_lost(chat_log, act):
-    class SlowFiles(RecordingAdapter):
+    class SlowFiles(FakePlatform):
         async def read(self, attachment, limit_bytes):
             reading.set()
             await gate.wait()
@@ -637,10 +658,10 @@ async def test_every_answer_has_buttons_and_those_who_asked_may_press_them(chat_
         stage.say("question", addressed=MENTIONED)
         await stage.answered(1)
         (post,) = stage.adapter.standing()
-        assert post.buttons == (Button.RETRY, Button.GOOD, Button.BAD)
-        stage.adapter.press(post, Button.RETRY, BOB)
+        assert post.buttons == AFTERWARDS
+        stage.adapter.press(post, RETRY, BOB)
         await stage.adapter.until(lambda: stage.adapter.told)
-        stage.adapter.press(post, Button.RETRY, ANN)
+        stage.adapter.press(post, RETRY, ANN)
         await stage.adapter.until_shown("edit", "Good")
         await stage.adapter.until(lambda: len(stage.adapter.told) == 2)
         assert [text for _, text in stage.adapter.told] == [NOT_YOURS, ""]
@@ -656,7 +677,7 @@ async def test_a_retry_that_fails_leaves_the_answer_that_was_there(chat_log, scr
     async with serving(chat_log, ["First"], script, ["Next"], caps=replace(EDITS, can_show_queue=True)) as stage:
         stage.say("question")
         await stage.answered(1)
-        stage.adapter.press(stage.adapter.posted[0], Button.RETRY)
+        stage.adapter.press(stage.adapter.posted[0], RETRY)
         await until(lambda: stage.adapter.texts("notice"))
         assert [post.text for post in stage.adapter.standing()] == ["First"]
         stage.say("go on")
@@ -673,10 +694,10 @@ async def test_the_stop_button_stops(chat_log):
         await stage.adapter.until_shown("send", "Once upon")
         await until(lambda: stage.adapter.posted)
         (post,) = stage.adapter.standing()
-        assert post.buttons == (Button.STOP,)
-        stage.adapter.press(post, Button.STOP)
+        assert post.buttons == (STOP,)
+        stage.adapter.press(post, STOP)
         await stage.answered(1)
-        assert post.buttons == (Button.RETRY, Button.GOOD, Button.BAD)
+        assert post.buttons == AFTERWARDS
         assert post.text == "Once upon"
 
 
@@ -685,13 +706,13 @@ async def test_thumbs_are_kept_one_for_each_person_and_the_last_counts(chat_log)
         stage.say("question", addressed=MENTIONED)
         await stage.answered(1)
         (post,) = stage.adapter.standing()
-        for button, user in ((Button.BAD, ANN), (Button.GOOD, BOB), (Button.GOOD, ANN)):
+        for button, user in ((BAD, ANN), (GOOD, BOB), (GOOD, ANN)):
             stage.adapter.press(post, button, user)
         stage.adapter.happen(Reacted(CHAT, post.id, BOB, -1, datetime.now(UTC)))
         stage.adapter.happen(Reacted(CHAT, "unknown", BOB, -1, datetime.now(UTC)))
         await stage.all_taken()
         await until_async(lambda: has_feedback(chat_log, 3))
-        stage.adapter.press(replace(post, id="unknown"), Button.GOOD)
+        stage.adapter.press(replace(post, id="unknown"), GOOD)
         await stage.adapter.until(lambda: len(stage.adapter.told) == 4)
         assert stage.adapter.told[-1] == (ANN, FORGOTTEN)
         assert all("Thank you" in text for _, text in stage.adapter.told[:3])
@@ -712,7 +733,7 @@ async def test_a_retry_that_is_asked_for_twice_is_done_once(chat_log):
         stage.say("question")
         await stage.answered(1)
         for _ in range(3):
-            stage.adapter.press(stage.adapter.posted[0], Button.RETRY)
+            stage.adapter.press(stage.adapter.posted[0], RETRY)
         await stage.adapter.until(lambda: len(stage.adapter.told) == 3)
         gate.set()
         await until(lambda: not stage.engine.num_running)
@@ -729,7 +750,7 @@ async def test_a_stop_button_stops_the_answer_that_it_stands_below_and_no_other(
         await stage.answered(1)
         stage.say("second")
         await until(lambda: len(stage.engine.requests) == 2)
-        stage.adapter.press(stage.adapter.posted[0], Button.STOP)
+        stage.adapter.press(stage.adapter.posted[0], STOP)
         await stage.adapter.until(lambda: stage.adapter.told)
         gate.set()
         await stage.answered(2)
@@ -857,8 +878,8 @@ async def test_a_press_that_fails_ends_no_answer(chat_log, caplog):
         await stage.answered(1)
         stage.say("second")
         await until(lambda: len(stage.engine.requests) == 2)
-        stage.adapter.press(stage.adapter.posted[0], Button.GOOD)
-        await until(lambda: "a press failed" in caplog.text)
+        stage.adapter.press(stage.adapter.posted[0], GOOD)
+        await until(lambda: "feedback:good of the plugin feedback came to nothing" in caplog.text)
         gate.set()
         await stage.answered(2)
         assert stage.adapter.standing()[-1].text == "two"
@@ -892,7 +913,7 @@ async def test_a_chat_that_moves_takes_its_memory_along(chat_log):
 
 async def test_what_was_not_answered_before_the_end_is_answered_after_the_next_start(chat_log):
     rules = ServingRules(resume_within=timedelta(hours=1))
-    first, second = RecordingAdapter(EDITS), RecordingAdapter(EDITS)
+    first, second = FakePlatform(EDITS), FakePlatform(EDITS)
     async with serving(chat_log, ["Half", asyncio.Event().wait], adapter=first, rules=rules) as stage:
         stage.say("question")
         stage.say("another")
@@ -905,7 +926,7 @@ async def test_what_was_not_answered_before_the_end_is_answered_after_the_next_s
     async with serving(chat_log, ["Half and half"], ["Two"], adapter=second, rules=rules) as stage:
         await until(lambda: [post.text for post in second.standing()] == ["Half and half", "Two"])
         await until_async(lambda: is_done(chat_log))
-    async with serving(chat_log, adapter=RecordingAdapter(EDITS), rules=rules) as stage:
+    async with serving(chat_log, adapter=FakePlatform(EDITS), rules=rules) as stage:
         await stage.all_taken()
         assert stage.engine.requests == []
 

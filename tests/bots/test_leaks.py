@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from recording_adapter import ANN, BOB, RecordingAdapter
 
-from bots import Addressed, Attachment, Button, Caps, ChatRef, Dispatcher, Mention, Quote, ServingRules, Text
+from bots import Addressed, Attachment, Caps, ChatRef, Mention, Quote, ServingRules, Text
+from bots.bot import BotRules, open_bot
 from bots.message import ChatMoved, MessageEdited, MessagesDeleted, Reacted
-from bots.testing import ScriptedEngine
+from bots.testing import ANN, BOB, FakePlatform, ScriptedEngine
 
 CHATS = [
     ChatRef("memory", "bot", "private ann"),
@@ -30,7 +30,7 @@ def name_of(chat):
     return f"secret-{CHATS.index(chat)}"
 
 
-class Mischief(RecordingAdapter):
+class Mischief(FakePlatform):
     """A platform that counts messages from 1 in every chat, and people who do all that they can."""
 
     def __init__(self, seed):
@@ -78,7 +78,11 @@ class Mischief(RecordingAdapter):
         """Buttons of answers in other chats, as somebody might who makes up what is pressed."""
         if self.posted:
             post = replace(self.random.choice(self.posted), chat=chat)
-            self.press(post, self.random.choice(list(Button)), self.random.choice([ANN, BOB]))
+            self.press(
+                post,
+                self.random.choice(["stop", "retry", "feedback:good", "feedback:bad", "feedback:better"]),
+                self.random.choice([ANN, BOB]),
+            )
 
     def rate(self, chat, number):
         if self.posted:
@@ -94,8 +98,13 @@ def recall(request):
 async def test_no_word_of_a_chat_is_ever_seen_in_another_one(chat_log, seed):
     adapter = Mischief(seed)
     rules = ServingRules(gather_s=0.001 * (seed % 2), resume_within=timedelta(hours=1))
-    async with ScriptedEngine(otherwise=recall) as engine, adapter, asyncio.TaskGroup() as group:
-        dispatcher = Dispatcher(adapter, engine, chat_log, persona="Be kind.", rules=rules)
+    async with (
+        ScriptedEngine(otherwise=recall) as engine,
+        open_bot(engine, chat_log, BotRules("Be kind.", serving=rules)) as bot,
+        adapter,
+        asyncio.TaskGroup() as group,
+    ):
+        dispatcher = bot.dispatcher(adapter)
         running = group.create_task(dispatcher.run())
         for _ in range(250):
             adapter.act()
@@ -114,10 +123,15 @@ async def test_no_word_of_a_chat_is_ever_seen_in_another_one(chat_log, seed):
 
 async def test_what_was_said_in_a_chat_that_moved_goes_where_it_went_and_nowhere_else(chat_log):
     old, new, other = CHATS[2], ChatRef("memory", "bot", "supergroup"), CHATS[0]
-    adapter = RecordingAdapter(CAPS)
+    adapter = FakePlatform(CAPS)
     mentioned = frozenset({Addressed.MENTION})
-    async with ScriptedEngine(otherwise=recall) as engine, adapter, asyncio.TaskGroup() as group:
-        dispatcher = Dispatcher(adapter, engine, chat_log, persona="")
+    async with (
+        ScriptedEngine(otherwise=recall) as engine,
+        open_bot(engine, chat_log, BotRules("")) as bot,
+        adapter,
+        asyncio.TaskGroup() as group,
+    ):
+        dispatcher = bot.dispatcher(adapter)
         running = group.create_task(dispatcher.run())
         adapter.say("the old secret", old, mentioned)
         await adapter.until_settled(1)

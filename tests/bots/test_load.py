@@ -6,7 +6,8 @@ import contextlib
 from discord_server import DiscordServer
 from telegram_server import TelegramServer
 
-from bots import Dispatcher, ServingRules
+from bots import ServingRules
+from bots.bot import BotRules, open_bot
 from bots.discord import DiscordAdapter
 from bots.telegram import TelegramAdapter
 from bots.testing import ScriptedEngine
@@ -79,9 +80,9 @@ class TelegramCrowd:
 
 
 @contextlib.asynccontextmanager
-async def served(adapter, engine, log):
+async def served(bot, adapter):
     async with adapter, asyncio.TaskGroup() as group:
-        dispatcher = Dispatcher(adapter, engine, log, persona="Be kind.", rules=ServingRules(gather_s=0.2))
+        dispatcher = bot.dispatcher(adapter)
         running = group.create_task(dispatcher.run())
         yield dispatcher
         dispatcher.close()
@@ -97,7 +98,9 @@ async def test_two_hundred_chats_on_each_platform_get_every_answer_once_in_order
             DiscordAdapter("discord-token", api_url=discord.server.api_url),
             TelegramAdapter("100:telegram-token", api_url=telegram.server.api_url),
         ]
-        dispatchers = [await stack.enter_async_context(served(adapter, engine, chat_log)) for adapter in adapters]
+        rules = BotRules("Be kind.", serving=ServingRules(gather_s=0.2))
+        bot = await stack.enter_async_context(open_bot(engine, chat_log, rules))
+        dispatchers = [await stack.enter_async_context(served(bot, adapter)) for adapter in adapters]
         tasks = len(asyncio.all_tasks())
         for turn in range(ROUNDS):
             for crowd in (discord, telegram):

@@ -3,17 +3,17 @@ import contextlib
 from dataclasses import replace
 
 import pytest
-from manual_time import ManualTime, settle
-from recording_adapter import CHAT, RecordingAdapter
 
 from bots import Button, Caps, ForbiddenError, MessageTooLongError, RateLimitedError, ReplyStream, UnreachableError
+from bots.buttons import RETRY, STOP
 from bots.errors import BotError, MessageGoneError, UnsupportedError
 from bots.outlet import GIVE_UP_AFTER_S, Outlet
 from bots.posts import Post
 from bots.replystream import REFUSED_PAUSE_S
+from bots.testing import CHAT, FakePlatform, VirtualClock, settle, unlimited
 
 EDITS = Caps(can_edit=True, max_length=100, has_buttons=True)
-AFTER = (Button.RETRY, Button.GOOD, Button.BAD)
+AFTER = (RETRY, Button("good", "Good"))
 
 
 class Journal:
@@ -37,7 +37,7 @@ class Journal:
 
 @pytest.fixture
 def time():
-    return ManualTime()
+    return VirtualClock()
 
 
 @contextlib.asynccontextmanager
@@ -54,7 +54,7 @@ def shown(adapter):
 
 
 async def test_the_first_words_are_drafted_at_once_and_the_rest_at_the_interval(time):
-    adapter = RecordingAdapter(Caps(draft_interval_s=2.0))
+    adapter = FakePlatform(Caps(draft_interval_s=2.0))
     async with open_stream(adapter, time) as reply:
         reply.push("One")
         await settle()
@@ -68,7 +68,7 @@ async def test_the_first_words_are_drafted_at_once_and_the_rest_at_the_interval(
 
 
 async def test_only_one_draft_is_under_way_and_the_newest_text_wins(time):
-    adapter = RecordingAdapter()
+    adapter = FakePlatform()
     adapter.draft_gate.clear()
     async with open_stream(adapter, time) as reply:
         for piece in ("a", "b", "c", "d"):
@@ -80,7 +80,7 @@ async def test_only_one_draft_is_under_way_and_the_newest_text_wins(time):
 
 
 async def test_a_text_that_looks_the_same_is_not_drafted_again(time):
-    adapter = RecordingAdapter()
+    adapter = FakePlatform()
     async with open_stream(adapter, time) as reply:
         for piece in ("word", " ", "\n"):
             reply.push(piece)
@@ -89,7 +89,7 @@ async def test_a_text_that_looks_the_same_is_not_drafted_again(time):
 
 
 async def test_a_chat_without_drafts_gets_the_reply_alone(time):
-    adapter = RecordingAdapter(Caps(draft_interval_s=None))
+    adapter = FakePlatform(Caps(draft_interval_s=None))
     async with open_stream(adapter, time) as reply:
         reply.push("words")
         await settle()
@@ -98,7 +98,7 @@ async def test_a_chat_without_drafts_gets_the_reply_alone(time):
 
 
 async def test_finish_waits_for_the_draft_under_way_and_nothing_is_drafted_after_it(time):
-    adapter = RecordingAdapter()
+    adapter = FakePlatform()
     adapter.draft_gate.clear()
     async with open_stream(adapter, time) as reply, asyncio.TaskGroup() as group:
         reply.push("half")
@@ -112,7 +112,7 @@ async def test_finish_waits_for_the_draft_under_way_and_nothing_is_drafted_after
 
 
 async def test_the_final_text_is_sent_until_it_is_accepted(time):
-    adapter = RecordingAdapter()
+    adapter = FakePlatform()
     adapter.faults["send"].extend([RateLimitedError(3.0), RateLimitedError(7.0)])
     async with open_stream(adapter, time) as reply, asyncio.TaskGroup() as group:
         reply.push("precious")
@@ -128,7 +128,7 @@ async def test_the_final_text_is_sent_until_it_is_accepted(time):
 
 
 async def test_a_refused_draft_is_tried_again_when_the_platform_allows_it(time):
-    adapter = RecordingAdapter(Caps(draft_interval_s=1.0))
+    adapter = FakePlatform(Caps(draft_interval_s=1.0))
     adapter.faults["draft"].append(RateLimitedError(5.0))
     async with open_stream(adapter, time) as reply:
         reply.push("words")
@@ -140,7 +140,7 @@ async def test_a_refused_draft_is_tried_again_when_the_platform_allows_it(time):
 
 
 async def test_a_draft_that_fails_costs_nothing_but_itself(time):
-    adapter = RecordingAdapter()
+    adapter = FakePlatform()
     adapter.faults["draft"].append(BotError("not today"))
     async with open_stream(adapter, time) as reply:
         reply.push("one")
@@ -152,7 +152,7 @@ async def test_a_draft_that_fails_costs_nothing_but_itself(time):
 
 
 async def test_a_hint_is_shown_until_there_is_text_and_is_no_part_of_the_reply(time):
-    adapter = RecordingAdapter()
+    adapter = FakePlatform()
     async with open_stream(adapter, time) as reply:
         reply.hint("number 2")
         await settle()
@@ -169,7 +169,7 @@ async def test_a_hint_is_shown_until_there_is_text_and_is_no_part_of_the_reply(t
 
 
 async def test_an_empty_reply_is_not_posted(time):
-    adapter = RecordingAdapter()
+    adapter = FakePlatform()
     async with open_stream(adapter, time) as reply:
         reply.push(" \n")
         assert await reply.finish() == ()
@@ -177,7 +177,7 @@ async def test_an_empty_reply_is_not_posted(time):
 
 
 async def test_leaving_without_finish_gives_the_reply_up_and_lets_the_error_through(time):
-    adapter = RecordingAdapter()
+    adapter = FakePlatform()
     adapter.draft_gate.clear()
     with pytest.raises(ZeroDivisionError):
         async with open_stream(adapter, time) as reply:
@@ -192,7 +192,7 @@ async def test_leaving_without_finish_gives_the_reply_up_and_lets_the_error_thro
 
 
 async def test_a_refusal_for_good_reaches_the_caller(time):
-    adapter = RecordingAdapter(EDITS)
+    adapter = FakePlatform(EDITS)
     adapter.faults["send"].append(ForbiddenError("blocked"))
     async with open_stream(adapter, time) as reply:
         reply.push("words")
@@ -201,7 +201,7 @@ async def test_a_refusal_for_good_reaches_the_caller(time):
 
 
 async def test_a_short_reply_is_posted_once_and_whole(time):
-    adapter = RecordingAdapter(EDITS)
+    adapter = FakePlatform(EDITS)
     async with open_stream(adapter, time, question="7") as reply:
         for piece in ("Hello", " you"):
             reply.push(piece)
@@ -213,12 +213,12 @@ async def test_a_short_reply_is_posted_once_and_whole(time):
 
 
 async def test_a_long_one_grows_in_its_message_with_a_button_to_stop_it(time):
-    adapter = RecordingAdapter(EDITS)
+    adapter = FakePlatform(EDITS)
     async with open_stream(adapter, time) as reply:
         reply.push("Once")
         await time.advance(1.0)
         (post,) = adapter.posted
-        assert post.buttons == (Button.STOP,)
+        assert post.buttons == (STOP,)
         reply.push(" upon")
         await settle()
         reply.push(" a time")
@@ -228,7 +228,7 @@ async def test_a_long_one_grows_in_its_message_with_a_button_to_stop_it(time):
 
 
 async def test_a_reply_that_outgrows_a_message_goes_on_in_the_next_one(time):
-    adapter, journal = RecordingAdapter(EDITS), Journal()
+    adapter, journal = FakePlatform(EDITS), Journal()
     text = " ".join(f"Sentence number {number} is here." for number in range(10))
     async with open_stream(adapter, time, journal, question="7") as reply:
         for start in range(0, len(text), 20):
@@ -244,7 +244,7 @@ async def test_a_reply_that_outgrows_a_message_goes_on_in_the_next_one(time):
 
 
 async def test_full_parts_of_a_drafted_reply_become_messages_before_it_ends(time):
-    adapter = RecordingAdapter(Caps(draft_interval_s=0.0, can_edit=True, max_length=100))
+    adapter = FakePlatform(Caps(draft_interval_s=0.0, can_edit=True, max_length=100))
     text = "A word. " * 20
     async with open_stream(adapter, time) as reply:
         reply.push(text)
@@ -256,7 +256,7 @@ async def test_full_parts_of_a_drafted_reply_become_messages_before_it_ends(time
 
 
 async def test_a_chat_that_takes_no_drafts_after_all_gets_edits(time):
-    adapter = RecordingAdapter(Caps(draft_interval_s=0.5, can_edit=True))
+    adapter = FakePlatform(Caps(draft_interval_s=0.5, can_edit=True))
     adapter.faults["draft"].append(UnsupportedError("no drafts here"))
     async with open_stream(adapter, time) as reply:
         reply.push("One")
@@ -268,7 +268,7 @@ async def test_a_chat_that_takes_no_drafts_after_all_gets_edits(time):
 
 
 async def test_typing_is_shown_until_there_is_text(time):
-    adapter = RecordingAdapter(Caps(draft_interval_s=0.0, typing_s=5.0))
+    adapter = FakePlatform(Caps(draft_interval_s=0.0, typing_s=5.0))
     async with open_stream(adapter, time) as reply:
         await settle()
         await time.advance(4.0)
@@ -285,7 +285,7 @@ async def test_typing_is_shown_until_there_is_text(time):
 
 
 async def test_a_lost_acknowledgement_does_not_double_a_message_where_nonces_are_known(time):
-    adapter = RecordingAdapter(replace(EDITS, edit_lifetime_s=3000.0))
+    adapter = FakePlatform(replace(EDITS, edit_lifetime_s=3000.0))
     adapter.faults["lost"].append(UnreachableError("reset"))
     async with open_stream(adapter, time) as reply, asyncio.TaskGroup() as group:
         reply.push("Once")
@@ -298,7 +298,7 @@ async def test_a_lost_acknowledgement_does_not_double_a_message_where_nonces_are
 
 
 async def test_a_message_that_was_deleted_meanwhile_is_sent_anew_with_those_after_it(time):
-    adapter, journal = RecordingAdapter(EDITS), Journal()
+    adapter, journal = FakePlatform(EDITS), Journal()
     async with open_stream(adapter, time, journal) as reply:
         reply.push("A word. " * 20)
         await time.advance(1.0)
@@ -311,7 +311,7 @@ async def test_a_message_that_was_deleted_meanwhile_is_sent_anew_with_those_afte
 
 
 async def test_a_message_too_old_to_be_edited_makes_way_for_a_new_one(time):
-    adapter = RecordingAdapter(Caps(can_edit=True, edit_lifetime_s=3000.0))
+    adapter = FakePlatform(Caps(can_edit=True, edit_lifetime_s=3000.0))
     async with open_stream(adapter, time) as reply:
         reply.push("Slow")
         await time.advance(1.0)
@@ -324,7 +324,7 @@ async def test_a_message_too_old_to_be_edited_makes_way_for_a_new_one(time):
 
 
 async def test_messages_of_an_earlier_run_are_edited_instead_of_new_ones_being_sent(time):
-    adapter = RecordingAdapter(EDITS)
+    adapter = FakePlatform(EDITS)
     first = await adapter.send(CHAT, "Half of", nonce="n1")
     second = await adapter.send(CHAT, "more than is needed", nonce="n2")
     async with open_stream(adapter, time, posts=[Post(first, "n1"), Post(second, "n2")]) as reply:
@@ -335,7 +335,7 @@ async def test_messages_of_an_earlier_run_are_edited_instead_of_new_ones_being_s
 
 
 async def test_a_message_of_which_nobody_knows_whether_it_arrived_is_sent_with_the_same_nonce(time):
-    adapter = RecordingAdapter(EDITS)
+    adapter = FakePlatform(EDITS)
     await adapter.send(CHAT, "Half of", nonce="n1")
     async with open_stream(adapter, time, posts=[Post(None, "n1")]) as reply:
         reply.push("Half of what I had to say.")
@@ -344,7 +344,7 @@ async def test_a_message_of_which_nobody_knows_whether_it_arrived_is_sent_with_t
 
 
 async def test_a_platform_that_counts_otherwise_than_we_do_gets_smaller_parts(time):
-    adapter = RecordingAdapter(Caps(can_edit=True, max_length=1000))
+    adapter = FakePlatform(Caps(can_edit=True, max_length=1000))
     adapter.faults["send"].extend([MessageTooLongError(900, 700), MessageTooLongError(700, 700)])
     text = "A word. " * 110
     async with open_stream(adapter, time) as reply:
@@ -355,7 +355,7 @@ async def test_a_platform_that_counts_otherwise_than_we_do_gets_smaller_parts(ti
 
 
 async def test_a_platform_that_stays_silent_is_given_up_in_the_end(time):
-    adapter = RecordingAdapter(EDITS)
+    adapter = FakePlatform(EDITS)
     adapter.faults["send"].extend([UnreachableError("down", may_be_done=False)] * 10000)
     async with open_stream(adapter, time) as reply:
         reply.push("words")
@@ -369,7 +369,7 @@ async def test_a_platform_that_stays_silent_is_given_up_in_the_end(time):
 
 
 async def test_what_may_fail_is_left_alone_for_a_while_after_it_failed(time):
-    adapter = RecordingAdapter(EDITS)
+    adapter = FakePlatform(EDITS)
     async with open_stream(adapter, time) as reply:
         reply.push("One")
         await time.advance(1.0)
@@ -385,7 +385,7 @@ async def test_what_may_fail_is_left_alone_for_a_while_after_it_failed(time):
 
 
 async def test_an_edit_of_a_message_that_is_gone_while_the_reply_grows_posts_it_anew(time):
-    adapter = RecordingAdapter(EDITS)
+    adapter = FakePlatform(EDITS)
     async with open_stream(adapter, time) as reply:
         reply.push("One")
         await time.advance(1.0)
@@ -398,7 +398,7 @@ async def test_an_edit_of_a_message_that_is_gone_while_the_reply_grows_posts_it_
 
 
 async def test_a_draft_that_would_fade_is_shown_again(time):
-    adapter = RecordingAdapter(Caps(draft_interval_s=0.5, draft_lifetime_s=20.0))
+    adapter = FakePlatform(Caps(draft_interval_s=0.5, draft_lifetime_s=20.0))
     async with open_stream(adapter, time) as reply:
         reply.hint("number 2 in the queue")
         await settle()
@@ -410,10 +410,10 @@ async def test_a_draft_that_would_fade_is_shown_again(time):
 
 
 async def test_a_message_that_may_have_arrived_too_long_ago_for_its_nonce_is_looked_for(time):
-    adapter = RecordingAdapter(replace(EDITS, nonce_lifetime_s=60.0), knows_nonces=False)
+    adapter = FakePlatform(unlimited(replace(EDITS, nonce_lifetime_s=60.0), knows_nonces=False))
     asked = adapter.say("question")
     await adapter.send(CHAT, "something else")
-    await adapter.send(CHAT, "Half of", nonce="n1", buttons=[Button.STOP])
+    await adapter.send(CHAT, "Half of", nonce="n1", buttons=[STOP])
     async with open_stream(adapter, time, posts=[Post(None, "n1")], question=asked.id) as reply:
         reply.push("Half of what I had to say.")
         await reply.finish(AFTER)

@@ -3,13 +3,13 @@ import contextlib
 import logging
 
 import pytest
-from recording_adapter import CHAT, RecordingAdapter
 
-from bots import AccountError, ChatRef, Dispatcher, ServingRules, UnreachableError
+from bots import AccountError, ChatRef, UnreachableError
 from bots.accounts import Account
+from bots.bot import BotRules, open_bot
 from bots.chatlog import ChatLog
 from bots.service import Service
-from bots.testing import ScriptedEngine
+from bots.testing import CHAT, FakePlatform, ScriptedEngine
 
 
 class Platform:
@@ -20,19 +20,19 @@ class Platform:
         self.opened = []
         self.account = Account(name, self.open, self.check)
 
-    def open(self):
-        step = self.plan.pop(0) if self.plan else RecordingAdapter()
+    def open(self, commands):
+        step = self.plan.pop(0) if self.plan else FakePlatform()
         if isinstance(step, Exception):
             return Failing(step)
         step.account = self.name
         self.opened.append(step)
         return step
 
-    async def check(self):
+    async def check(self, commands):
         return []
 
 
-class Failing(RecordingAdapter):
+class Failing(FakePlatform):
     def __init__(self, error):
         super().__init__()
         self.error = error
@@ -41,7 +41,7 @@ class Failing(RecordingAdapter):
         raise self.error
 
 
-class Breaking(RecordingAdapter):
+class Breaking(FakePlatform):
     """Loses its platform after the first event."""
 
     async def events(self):
@@ -52,11 +52,16 @@ class Breaking(RecordingAdapter):
 
 @contextlib.asynccontextmanager
 async def served(chat_log, *platforms):
-    async with ScriptedEngine() as engine, asyncio.TaskGroup() as group:
+    async with (
+        ScriptedEngine() as engine,
+        open_bot(engine, chat_log, BotRules("")) as bot,
+        asyncio.TaskGroup() as group,
+    ):
         service = Service(
             [platform.account for platform in platforms],
             chat_log,
-            lambda adapter: Dispatcher(adapter, engine, chat_log, persona="", rules=ServingRules()),
+            bot.dispatcher,
+            bot.plugins.commands,
         )
         running = group.create_task(service.run())
         yield running
@@ -136,7 +141,7 @@ def is_idle(platform):
 
 
 async def test_a_service_that_is_closed_while_it_opens_ends_at_once(chat_log):
-    class Slow(RecordingAdapter):
+    class Slow(FakePlatform):
         async def __aenter__(self):
             opening.set()
             await asyncio.Event().wait()
