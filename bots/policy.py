@@ -105,7 +105,10 @@ class Words:
     Attributes:
         is_ours: Whether the bot's own model wrote it.
         is_from_bot: Whether another bot did.
+        is_person: Whether its author is one, and not a group or channel that people speak for.
+        is_forwarded: Whether any of it is somebody else's words, passed on.
         is_quoted: Whether it is there only because a message to the bot quotes it.
+        remembers_others: Of what is ours: whether `is_of_others` held for anything that it was written with in mind.
         consent: The author's consent to training in this chat, if one is in force now.
         refuses_memory: Whether the author wants not to be remembered in this chat.
     """
@@ -115,7 +118,10 @@ class Words:
     addressed: frozenset[Addressed] = frozenset()
     is_ours: bool = False
     is_from_bot: bool = False
+    is_person: bool = True
+    is_forwarded: bool = False
     is_quoted: bool = False
+    remembers_others: bool = False
     is_deleted: bool = False
     consent: Consent | None = None
     refuses_memory: bool = False
@@ -167,6 +173,15 @@ def judge(purpose: Purpose, sample: Sequence[Words], policy: Policy) -> Verdict:
     return Verdict(True, grounds, GROUNDS[grounds])
 
 
+def is_of_others(words: Words) -> bool:
+    """Whether an answer with these words in mind may repeat what its asker cannot agree to training on.
+
+    So may one with an earlier answer in mind that `remembers_others`.
+    """
+    has_no_consent = _lacks_consent(words, CLOSED) or _has_outdated_consent(words, CLOSED)
+    return has_no_consent or words.is_forwarded or words.is_quoted or words.refuses_memory or words.remembers_others
+
+
 def _grounds(sample: Sequence[Words]) -> str:
     """What lets a sample be trained on that no rule refuses."""
     platforms = [words.platform for words in sample if not words.is_ours]
@@ -203,6 +218,18 @@ def _is_deleted(words: Words, _: Policy) -> bool:
 
 def _is_of_another_bot(words: Words, _: Policy) -> bool:
     return _is_foreign(words) and words.is_from_bot
+
+
+def _is_of_no_person(words: Words, _: Policy) -> bool:
+    return _is_foreign(words) and not words.is_person
+
+
+def _is_forwarded(words: Words, _: Policy) -> bool:
+    return _is_foreign(words) and words.is_forwarded
+
+
+def _remembers_others(words: Words, _: Policy) -> bool:
+    return words.is_ours and words.remembers_others
 
 
 def _is_kept_for_another_bot(words: Words, _: Policy) -> bool:
@@ -251,6 +278,12 @@ RULES: tuple[Rule, ...] = (
     Rule("deleted", Purpose.TRAINING, _is_deleted, "It was deleted."),
     Rule("other-bot", Purpose.TRAINING, _is_of_another_bot, "Another bot wrote it, which cannot agree to training."),
     Rule(
+        "no-person",
+        Purpose.TRAINING,
+        _is_of_no_person,
+        "It was said in the name of a group or channel, which cannot agree to training.",
+    ),
+    Rule(
         "discord-not-permitted",
         Purpose.TRAINING,
         _lacks_discords_permission,
@@ -268,12 +301,14 @@ RULES: tuple[Rule, ...] = (
         _is_from_unknown_platform,
         "This bot's operator has not confirmed that this platform's terms allow training.",
     ),
+    Rule("forwarded", Purpose.TRAINING, _is_forwarded, "It passes on somebody else's words."),
     Rule(
         "not-said-to-the-bot",
         Purpose.TRAINING,
         _is_ambient,
         "It was not said to the bot: only private messages, mentions, replies and commands are ever trained on.",
     ),
+    Rule("refuses-memory", Purpose.TRAINING, _refuses_memory, "Its author wants not to be remembered in this chat."),
     Rule("no-consent", Purpose.TRAINING, _lacks_consent, "Its author has not agreed to training in this chat."),
     Rule(
         "outdated-consent",
@@ -286,6 +321,12 @@ RULES: tuple[Rule, ...] = (
         Purpose.TRAINING,
         _was_said_before_consent,
         "It was said before its author agreed to training.",
+    ),
+    Rule(
+        "remembers-others",
+        Purpose.TRAINING,
+        _remembers_others,
+        "The bot wrote it with words in mind that may not be trained on.",
     ),
     Rule("deleted", Purpose.MEMORY, _is_deleted, "It was deleted."),
     Rule("other-bot", Purpose.MEMORY, _is_kept_for_another_bot, "Another bot wrote it, and nobody has quoted it."),

@@ -144,10 +144,11 @@ class PrivacyPlugin(Plugin):
         self, user: User, chat: ChatRef, wording: Wording, source: ConsentSource, *, is_granted: bool
     ) -> str:
         purpose = wording.purpose
-        try:
-            await self._log.consents.record(user, chat, purpose, is_granted=is_granted, source=source)
-        except ValueError as exc:
-            return f"I cannot take that: {exc}"
+        is_taken = await self._log.consents.record(
+            user, chat, purpose, is_granted=is_granted, source=source, wording_id=wording.id
+        )
+        if not is_taken:
+            return "I can take that from a person only, not from a group or a channel in whose name somebody writes."
         verdict = (await self._log.consents.verdicts(user, chat))[purpose]
         if not is_granted:
             return f"Noted: no {purpose} with what you write in this chat. What was kept for that is removed."

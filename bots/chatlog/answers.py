@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, case, delete, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bots.chatlog import content, passing
+from bots.chatlog import content, passing, samples
 from bots.chatlog.chats import ChatRow, find_of, hold
 from bots.chatlog.cipher import Cipher
 from bots.chatlog.content import Content
@@ -33,7 +33,8 @@ async def begin(connection: AsyncConnection, chat: ChatRow, question_ids: Sequen
     before = await _answers_before(connection, [row.answer_id for row in asked if row.answer_id is not None])
     turn = min([row.id for row in asked] + [row.turn for row in before])
     replaces = before[-1].id if before and before[-1].state in SETTLED else None
-    answer_id = await _insert(connection, chat, turn, replaces, now)
+    remembers_others = await samples.remembers_others(connection, chat, turn, {row.author_id for row in asked})
+    answer_id = await _insert(connection, chat, turn, replaces, now, remembers_others=remembers_others)
     # Context stays with the turn that it stood beside first.
     takes = messages.c.id.in_(question_ids) & (
         (messages.c.state != QuestionState.CONTEXT) | messages.c.answer_id.is_(None)
@@ -45,7 +46,7 @@ async def begin(connection: AsyncConnection, chat: ChatRow, question_ids: Sequen
 
 
 async def _questions(connection: AsyncConnection, chat: ChatRow, ids: Sequence[int]) -> Sequence[AnyRow]:
-    found = select(messages.c.id, messages.c.state, messages.c.answer_id).where(
+    found = select(messages.c.id, messages.c.state, messages.c.answer_id, messages.c.author_id).where(
         messages.c.id.in_(ids), messages.c.chat_id == chat.id, messages.c.role == "user"
     )
     rows = (await connection.execute(found)).all()
@@ -63,9 +64,23 @@ async def _answers_before(connection: AsyncConnection, ids: Sequence[int]) -> Se
     return (await connection.execute(found)).all()
 
 
-async def _insert(connection: AsyncConnection, chat: ChatRow, turn: int, replaces: int | None, now: datetime) -> int:
+async def _insert(
+    connection: AsyncConnection,
+    chat: ChatRow,
+    turn: int,
+    replaces: int | None,
+    now: datetime,
+    *,
+    remembers_others: bool,
+) -> int:
     statement = insert(connection, messages).values(
-        chat_id=chat.id, role="bot", state=AnswerState.WRITING, sent_at=now, turn=turn, replaces=replaces
+        chat_id=chat.id,
+        role="bot",
+        state=AnswerState.WRITING,
+        sent_at=now,
+        turn=turn,
+        replaces=replaces,
+        remembers_others=remembers_others,
     )
     return int((await connection.execute(statement.returning(messages.c.id))).scalar_one())
 

@@ -48,22 +48,23 @@ class Archive:
             return known
         async with self.read() as connection:
             row = await chats.find(connection, ref)
-        return row and self._remember(row)
+        return row and self.remember(row)
 
-    async def chat(self, ref: ChatRef, *, is_private: bool | None = None) -> ChatRow:
-        """The row of a chat, made if need be."""
+    async def see(self, ref: ChatRef, *, is_private: bool) -> ChatRow:
+        """The row of a chat in which somebody speaks just now, made if need be."""
         row = await self.find(ref)
-        if row is not None and is_private in {None, row.is_private}:
+        if row is not None and row.is_private == is_private:
             return row
         async with self.write() as connection:
-            row = await chats.ensure(connection, ref, is_private, self.now())
-        return self._remember(row)
+            row = await chats.see(connection, ref, self.now(), is_private=is_private)
+        return self.remember(row)
 
     def forget_chats(self) -> None:
         """Look up every chat anew: some have moved, or are gone."""
         self._known.clear()
 
-    def _remember(self, row: ChatRow) -> ChatRow:
+    def remember(self, row: ChatRow) -> ChatRow:
+        """Keep the row of a chat at hand."""
         self._known[row.ref] = row
         if len(self._known) > KNOWN_CHATS:
             self._known.popitem(last=False)

@@ -5,10 +5,11 @@ Statements only: the caller brings the transaction.
 
 import json
 import uuid
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bots.chatlog import places
@@ -16,8 +17,8 @@ from bots.chatlog.cipher import Cipher
 from bots.chatlog.content import bytes_of, text_of
 from bots.chatlog.database import AnyRow, insert
 from bots.chatlog.places import KEYWORDS, PERSONA
-from bots.chatlog.records import ChatSettings, Trigger
-from bots.chatlog.schema import chats, messages
+from bots.chatlog.records import ChatSettings, Person, QuestionState, Trigger
+from bots.chatlog.schema import chats, consents, messages
 from bots.message import ChatRef
 
 
@@ -73,8 +74,10 @@ async def find_of(connection: AsyncConnection, message_id: int) -> ChatRow | Non
     return chat_row(row) if row else None
 
 
-async def ensure(connection: AsyncConnection, ref: ChatRef, is_private: bool | None, now: datetime) -> ChatRow:
-    """The row of a chat, made if need be; `is_private` is kept if somebody knows it."""
+async def ensure(connection: AsyncConnection, ref: ChatRef, now: datetime, *, is_private: bool | None) -> ChatRow:
+    """The row of a chat, made if need be; one that is there stays as it is, whatever `is_private` says."""
+    if (known := await find(connection, ref)) is not None:
+        return known
     statement = insert(connection, chats).values(
         uuid=str(uuid.uuid4()),
         key=ref.key,
@@ -86,9 +89,42 @@ async def ensure(connection: AsyncConnection, ref: ChatRef, is_private: bool | N
         trigger=Trigger.ADDRESSED,
         created_at=now,
     )
-    known = chats.c.is_private if is_private is None else is_private
-    done = statement.on_conflict_do_update(index_elements=["key"], set_={"is_private": known}).returning(*COLUMNS)
-    return chat_row((await connection.execute(done)).one())
+    await connection.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
+    made = await find(connection, ref)
+    assert made is not None
+    return made
+
+
+async def see(connection: AsyncConnection, ref: ChatRef, now: datetime, *, is_private: bool) -> ChatRow:
+    """The row of a chat in which somebody speaks just now, as the platform shows it."""
+    row = await ensure(connection, ref, now, is_private=is_private)
+    if row.is_private != is_private:
+        await connection.execute(update(chats).where(chats.c.id == row.id).values(is_private=is_private))
+    return replace(row, is_private=is_private)
+
+
+async def private_chats(
+    connection: AsyncConnection, person: Person, pseudonym: str | None, is_here: ColumnElement[bool]
+) -> list[ChatRow]:
+    """The private chats of a person: who spoke or decided something there, or whose id is theirs, and nobody else."""
+    said = (messages.c.role == "user") & (messages.c.state != QuestionState.CONTEXT)
+    is_person, is_pseudonym = messages.c.author_id == person.id, consents.c.pseudonym == (pseudonym or "")
+    spoke = select(messages.c.chat_id).where(said, is_person)
+    decided = select(consents.c.chat_uuid).where(is_pseudonym)
+    is_theirs = or_(chats.c.id.in_(spoke), chats.c.uuid.in_(decided), chats.c.chat == person.id)
+    is_others = or_(
+        chats.c.id.in_(select(messages.c.chat_id).where(said, ~is_person)),
+        chats.c.uuid.in_(select(consents.c.chat_uuid).where(~is_pseudonym)),
+    )
+    found = select(*COLUMNS).where(is_here, chats.c.is_private, is_theirs, ~is_others).order_by(chats.c.id)
+    return [chat_row(row) for row in (await connection.execute(found)).all()]
+
+
+async def clear(connection: AsyncConnection, chat_ids: Collection[int]) -> None:
+    """Make chats what they were when they were new."""
+    names = ("persona", "keywords", "key_id", "plugins_off", "reset_at", "window_from")
+    values: dict[str, object] = {**dict.fromkeys(names), "trigger": Trigger.ADDRESSED}
+    await connection.execute(update(chats).where(chats.c.id.in_(chat_ids)).values(values))
 
 
 async def hold(connection: AsyncConnection, chat: ChatRow) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bots.chatlog import chats, ledger, passing, people, training
 from bots.chatlog.archive import Archive
 from bots.chatlog.chats import ChatRow
-from bots.chatlog.records import ConsentEntry, ConsentSource
+from bots.chatlog.records import ConsentEntry, ConsentSource, Person
 from bots.message import Addressed, ChatRef, User
 from bots.policy import WORDINGS, Purpose, Verdict, Words, judge
 
@@ -31,17 +31,30 @@ class Consents:
         *,
         is_granted: bool,
         source: ConsentSource,
-        is_private: bool,
-    ) -> None:
+        is_private: bool | None = None,
+        wording_id: str | None = None,
+    ) -> bool:
         """Write down a decision about the current text; one that is in force already changes nothing.
 
         Ended consent to training removes the turns in which the person speaks from the training log. A refusal to
         be remembered also wipes the person's turns, and ends the consent to training.
+
+        Args:
+            is_private: What a chat is that was never seen; None for no. One that was seen stays what it is.
+            wording_id: The text that was shown; None if it is known to be the current one.
+
+        Returns:
+            False if nobody has agreed to anything: another text was shown, or who wants to be trained on is no
+            person. A refusal always counts.
         """
+        is_outdated = wording_id not in {None, WORDINGS[purpose].id}
+        if is_granted and (is_outdated or (purpose is Purpose.TRAINING and not user.is_person)):
+            return False
         archive = self._archive
-        row = await archive.chat(chat.parent, is_private=is_private)
         async with archive.write() as connection:
             await chats.hold_all(connection, chats.is_family(chat))
+            # Not from what this process remembers: another one may have removed the chat.
+            row = await chats.ensure(connection, chat.parent, archive.now(), is_private=is_private)
             pseudonym = await people.ensure(connection, archive.cipher, user.platform, user.id, archive.now())
             decision = _Decision(connection, pseudonym, user, row, source, archive.now())
             await decision.record(purpose, is_granted=is_granted)
@@ -49,6 +62,7 @@ class Consents:
                 await passing.wipe_person(connection, row.ref, user.id, archive.now())
         if not is_granted:
             await archive.database.tidy()
+        return True
 
     async def standing(self, user: User, chat: ChatRef) -> Mapping[Purpose, ConsentEntry | None]:
         """What the person has decided last for each purpose; None if never anything."""
@@ -65,6 +79,7 @@ class Consents:
             sent_at=self._archive.now(),
             addressed=frozenset({Addressed.DIRECT}),
             is_from_bot=user.is_bot,
+            is_person=user.is_person,
             consent=author.consent if author else None,
             refuses_memory=author.refuses_memory if author else False,
         )
@@ -99,10 +114,11 @@ class _Decision:
         standing = author.standing if author else {}
         if ledger.is_news(standing.get(purpose), WORDINGS[purpose].id, is_granted=is_granted):
             await self._append(purpose, is_granted=is_granted)
-        if not is_granted:
-            if purpose is Purpose.MEMORY and author is not None and author.consent is not None:
+        if not is_granted and author is not None and author.consent is not None:
+            if purpose is Purpose.MEMORY:
                 await self._append(Purpose.TRAINING, is_granted=False)
-            await training.withdraw(self.connection, self.pseudonym, self.chat.ref)
+            person = Person(self.user.platform, self.user.id)
+            await training.withdraw(self.connection, person, self.pseudonym, self.chat.ref)
 
     async def _append(self, purpose: Purpose, *, is_granted: bool) -> None:
         await ledger.append(

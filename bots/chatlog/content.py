@@ -23,6 +23,7 @@ class Content:
     segments: tuple[Segment, ...]
     author: str | None = None
     is_bot: bool = False
+    is_person: bool = True
 
 
 def pack(content: Content) -> bytes:
@@ -30,6 +31,8 @@ def pack(content: Content) -> bytes:
     fields: dict[str, Any] = {"segments": [_to_json(segment) for segment in content.segments]}
     if content.author is not None:
         fields |= {"author": content.author, "is_bot": content.is_bot}
+    if not content.is_person:
+        fields["is_person"] = False
     return bytes_of(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
 
 
@@ -37,7 +40,7 @@ def unpack(data: bytes) -> Content:
     """What `pack` was given."""
     fields = json.loads(text_of(data))
     segments = tuple(_KINDS[kind](*values) for kind, *values in fields["segments"])
-    return Content(segments, fields.get("author"), fields.get("is_bot", False))
+    return Content(segments, fields.get("author"), fields.get("is_bot", False), fields.get("is_person", True))
 
 
 def bytes_of(text: str) -> bytes:

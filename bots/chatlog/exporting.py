@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bots.chatlog import chats as chat_rows
 from bots.chatlog import content, ledger, lineage, passing, people, plugindata
 from bots.chatlog.chats import COLUMNS, ChatRow, chat_row
 from bots.chatlog.cipher import Cipher
@@ -37,7 +38,10 @@ async def export(connection: AsyncConnection, cipher: Cipher, person: Person, no
         "answers": await _answers(connection, cipher, person, places),
         "feedback": await _feedback(connection, person, places),
         "corrections": await _corrections(connection, cipher, person, places),
-        "plugin_data": await plugindata.of_user(connection, cipher, person.platform, person.id),
+        "plugin_data": await plugindata.kept_for(
+            connection, cipher, "user", plugindata.user_owner(person.platform, person.id)
+        ),
+        "private_chats": await _private_chats(connection, cipher, person, pseudonym),
         "requests": await _requests(connection, person),
         **await _under_pseudonym(connection, cipher, pseudonym, places),
     }
@@ -111,6 +115,26 @@ async def _corrections(
         }
         for row in (await connection.execute(found.order_by(corrections.c.id))).all()
     ]
+
+
+async def _private_chats(
+    connection: AsyncConnection, cipher: Cipher, person: Person, pseudonym: str | None
+) -> list[dict[str, object]]:
+    is_here = chats.c.platform == person.platform
+    kept: list[dict[str, object]] = []
+    for chat in await chat_rows.private_chats(connection, person, pseudonym, is_here):
+        settings = await chat_rows.settings(connection, cipher, chat)
+        kept.append(
+            {
+                "chat": chat.ref.key,
+                "persona": settings.persona,
+                "trigger": settings.trigger,
+                "keywords": list(settings.keywords),
+                "plugins_off": sorted(settings.plugins_off),
+                "plugin_data": await plugindata.kept_for(connection, cipher, "chat", chat.uuid),
+            }
+        )
+    return kept
 
 
 async def _requests(connection: AsyncConnection, person: Person) -> list[dict[str, object]]:

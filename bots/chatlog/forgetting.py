@@ -8,18 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Table, delete, func, or_, select
+from sqlalchemy import ColumnElement, Table, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bots.chatlog import chats as chat_rows
 from bots.chatlog import ledger, lineage, passing, people, plugindata, training
-from bots.chatlog.chats import COLUMNS, ChatRow, chat_row
+from bots.chatlog.chats import ChatRow
+from bots.chatlog.ledger import Author
 from bots.chatlog.records import ConsentSource, Forgotten, Person
-from bots.chatlog.schema import chats, consents, corrections, feedback, messages, posts, requests
+from bots.chatlog.schema import chats, corrections, feedback, messages, posts, requests
 from bots.message import ChatRef
 from bots.policy import Purpose
 
 _said = messages.alias("said")
+_asked = messages.alias("asked")
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,19 @@ async def forget(connection: AsyncConnection, person: Person, chat: ChatRef | No
         person,
         pseudonym,
         messages.c.chat_id.in_(select(chats.c.id).where(is_here)),
-        await _private_chats(connection, person, pseudonym, is_here),
+        await chat_rows.private_chats(connection, person, pseudonym, is_here),
     )
     num_training, num_consents = 0, 0
     versions: tuple[str, ...] = ()
     if pseudonym is not None:
         num_consents = await _withdraw(connection, pseudonym, is_here if chat is not None else None, person, now)
-        num_training = await training.withdraw(connection, pseudonym, chat)
+        num_training = await training.withdraw(connection, person, pseudonym, chat)
         versions = await lineage.saw(connection, pseudonym)
     num_training += await training.remove_chat(connection, [row.uuid for row in reach.chats])
     num_data = await _remove_data(connection, reach, is_everywhere=chat is None)
     num_requests = await _remove_requests(connection, person, chat)
     removed = await _remove_talk(connection, reach)
+    await _remove_chats(connection, reach, None if chat is None else await ledger.author(connection, chat, person.id))
     if chat is None and pseudonym is not None:
         await people.unlink(connection, person.platform, person.id)
         await lineage.mark_forgotten(connection, pseudonym, now)
@@ -90,17 +93,6 @@ async def forget(connection: AsyncConnection, person: Person, chat: ChatRef | No
         consents=num_consents,
         model_versions=versions,
     )
-
-
-async def _private_chats(
-    connection: AsyncConnection, person: Person, pseudonym: str | None, is_here: ColumnElement[bool]
-) -> Sequence[ChatRow]:
-    """The private chats of a person: who spoke or decided something there, or whose id is theirs."""
-    spoke = select(_said.c.chat_id).where(_said.c.author_id == person.id, _said.c.role == "user")
-    decided = select(consents.c.chat_uuid).where(consents.c.pseudonym == (pseudonym or ""))
-    is_theirs = or_(chats.c.id.in_(spoke), chats.c.uuid.in_(decided), chats.c.chat == person.id)
-    found = select(*COLUMNS).where(is_here, chats.c.is_private, is_theirs).order_by(chats.c.id)
-    return [chat_row(row) for row in (await connection.execute(found)).all()]
 
 
 async def _withdraw(
@@ -140,8 +132,20 @@ async def _remove_talk(connection: AsyncConnection, reach: _Reach) -> dict[str, 
     numbers["posts"] = (await connection.execute(shown)).scalar_one()
     numbers["answers"] = await _delete(connection, messages, reach.is_answer)  # first: its questions tell which
     numbers["messages"] = await _delete(connection, messages, reach.is_said)
-    await _delete(connection, chats, chats.c.id.in_([chat.id for chat in reach.chats]))
+    # In a chat that came about meanwhile, PostgreSQL shows an answer only once its question is gone.
+    turns = select(_said.c.turn).where(_said.c.role == "bot", _said.c.id.in_(select(_asked.c.answer_id)))
+    is_asked = messages.c.turn.in_(turns) | messages.c.turn.in_(select(_asked.c.id).where(_asked.c.role == "user"))
+    await _delete(connection, messages, reach.in_chats & (messages.c.role == "bot") & ~is_asked)
     return numbers
+
+
+async def _remove_chats(connection: AsyncConnection, reach: _Reach, author: Author | None) -> None:
+    """Remove the private chats; where the person goes on and refuses to be remembered, the chat that knows it stays."""
+    ids = [chat.id for chat in reach.chats]
+    if author is not None and author.refuses_memory:
+        await chat_rows.clear(connection, ids)
+    else:
+        await _delete(connection, chats, chats.c.id.in_(ids))
 
 
 async def _remove_data(connection: AsyncConnection, reach: _Reach, *, is_everywhere: bool) -> int:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bots.chatlog.database import AnyRow
-from bots.chatlog.records import ConsentEntry, ConsentSource
+from bots.chatlog.records import ConsentEntry, ConsentSource, Person
 from bots.chatlog.schema import chats, consents, people
 from bots.message import ChatRef
 from bots.policy import WORDINGS, Consent, Purpose
@@ -98,14 +98,20 @@ async def author(connection: AsyncConnection, chat: ChatRef, user_id: str) -> Au
     return (await authors(connection, chat, [user_id])).get(user_id)
 
 
-async def training_consents(
-    connection: AsyncConnection, pseudonyms: Collection[str]
-) -> dict[tuple[str, str], Consent | None]:
-    """The consents to training in force, by pseudonym and chat."""
-    entries = await _newest(connection, consents.c.pseudonym.in_(pseudonyms))
-    return {
-        (entry.pseudonym, entry.chat_uuid): consent_of(entry) for entry in entries if entry.purpose is Purpose.TRAINING
-    }
+async def by_chat(connection: AsyncConnection, pseudonyms: Collection[str]) -> dict[tuple[str, str], Author]:
+    """What some people have decided, by pseudonym and chat."""
+    standing: dict[tuple[str, str], dict[Purpose, ConsentEntry]] = {}
+    for entry in await _newest(connection, consents.c.pseudonym.in_(pseudonyms)):
+        standing.setdefault((entry.pseudonym, entry.chat_uuid), {})[entry.purpose] = entry
+    return {(pseudonym, uuid): Author(pseudonym, decided) for (pseudonym, uuid), decided in standing.items()}
+
+
+async def withdrawn(connection: AsyncConnection, chat_uuid: str) -> list[tuple[str, Person]]:
+    """Who has taken back a consent to training in a chat: their pseudonyms, and who they are."""
+    entries = await _newest(connection, consents.c.chat_uuid == chat_uuid)
+    gone = {e.pseudonym for e in entries if e.purpose is Purpose.TRAINING and not e.is_granted}
+    found = select(people).where(people.c.pseudonym.in_(gone)).order_by(people.c.id)
+    return [(row.pseudonym, Person(row.platform, row.user_id)) for row in (await connection.execute(found)).all()]
 
 
 async def granted(connection: AsyncConnection, pseudonym: str) -> list[ConsentEntry]:

@@ -124,7 +124,9 @@ class ChatLog:
         said = Words(message.chat.platform, message.time, addressed=addressed, is_from_bot=message.author.is_bot)
         if not self._may_keep(said):
             return None
-        chat = await self._archive.chat(message.chat, is_private=message.is_private)
+        chat = await self._archive.see(message.chat, is_private=message.is_private)
+        # A platform whose clock runs ahead must not let a message look as if it came after what is agreed to later.
+        message = replace(message, time=min(message.time, self.now()))
         async with self._archive.write() as connection:
             is_passing = await self._is_passing(connection, said, message.chat, message.author.id)
             return await questions.receive(
@@ -143,7 +145,7 @@ class ChatLog:
         said = Words(message.chat.platform, message.time, is_quoted=True)
         if not self._may_keep(said):
             return None
-        chat = await self._archive.chat(message.chat, is_private=message.is_private)
+        chat = await self._archive.see(message.chat, is_private=message.is_private)
         async with self._archive.write() as connection:
             is_passing = await self._is_passing(connection, said, message.chat, quote.author.id)
             return await questions.note(
@@ -172,7 +174,8 @@ class ChatLog:
         """Follow an edit; returns the row that changed.
 
         None if the message is unknown or deleted, if it says the same as before (a link got its preview), or
-        if a later edit has been followed already. What was read of an attachment is kept.
+        if a later edit has been followed already. What was read of an attachment is kept. What the log has lost
+        by then goes from the training log, too.
         """
         chat = await self._archive.find(event.chat)
         if chat is None:
@@ -181,6 +184,8 @@ class ChatLog:
             row_id = await questions.edit(connection, self._cipher, chat, event)
             if row_id is not None:
                 await self.training.refresh(connection, [row_id])
+            elif not await questions.is_there(connection, chat, event.id):
+                await training.delete_messages(connection, chat, [event.id])
         return row_id
 
     async def delete(self, event: MessagesDeleted) -> tuple[int, ...]:
@@ -207,9 +212,11 @@ class ChatLog:
         posts. Rows of context may be among the questions, and go into the turn as such.
 
         Raises:
-            ValueError: A row is not of this chat, or none of them is a question.
+            ValueError: A row is not of this chat, or none of them is a question. So it is once the chat is gone.
         """
-        row = await self._archive.chat(chat)
+        row = await self._archive.find(chat)
+        if row is None:
+            raise ValueError(f"{chat.key} is no chat that is known, or it was forgotten; receive a message first")
         async with self._archive.write() as connection:
             answer_id = await answers.begin(connection, row, question_ids, self.now())
             await training.supersede(connection, question_ids)
@@ -379,10 +386,11 @@ class ChatLog:
             return await chats.settings(connection, self._cipher, row)
 
     async def save_chat_settings(self, chat: ChatRef, settings: ChatSettings, *, is_private: bool) -> None:
-        """Replace all settings of a chat."""
-        row = await self._archive.chat(chat, is_private=is_private)
+        """Replace all settings of a chat; `is_private` says what one is that was never seen."""
         async with self._archive.write() as connection:
+            row = await chats.ensure(connection, chat, self.now(), is_private=is_private)
             await chats.save_settings(connection, self._cipher, row, settings)
+        self._archive.remember(row)
 
     async def reset(self, chat: ChatRef) -> None:
         """Start over: nothing said so far is remembered any more."""

@@ -348,7 +348,7 @@ def _logged(cipher: Cipher, chat: ChatRow, row: AnyRow) -> LoggedMessage:
     said = content.unpack(cipher.open(chat.place(CONTENT), row.content))
     return LoggedMessage(
         row_id=row.id,
-        author=User(chat.ref.platform, row.author_id, said.author or "", said.is_bot),
+        author=User(chat.ref.platform, row.author_id, said.author or "", said.is_bot, said.is_person),
         segments=said.segments,
         sent_at=row.sent_at,
         platform_id=_message_id(row.platform_id),

@@ -6,7 +6,7 @@ Statements only: the caller brings the transaction.
 from sqlalchemy import delete, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bots.chatlog import ledger, places, plugindata
+from bots.chatlog import ledger, places, plugindata, training
 from bots.chatlog.chats import COLUMNS, ChatRow, chat_row, find
 from bots.chatlog.cipher import Cipher
 from bots.chatlog.places import CONTENT, CORRECTION, TRAINING
@@ -27,6 +27,9 @@ async def move(connection: AsyncConnection, cipher: Cipher, old: ChatRef, new: C
         chat = chat_row(row)
         thread = new.thread if chat.ref.thread == old.thread else chat.ref.thread
         await _rename(connection, cipher, chat, ChatRef(new.platform, new.account, new.chat, thread))
+    if (moved := await find(connection, new.parent)) is not None:
+        for pseudonym, person in await ledger.withdrawn(connection, moved.uuid):
+            await training.withdraw(connection, person, pseudonym, new)
 
 
 async def _rename(connection: AsyncConnection, cipher: Cipher, chat: ChatRow, ref: ChatRef) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bots.chatlog import places
+from bots.chatlog import chats, places
 from bots.chatlog.archive import Archive
 from bots.chatlog.cipher import Cipher
 from bots.chatlog.content import bytes_of, text_of
@@ -36,11 +36,17 @@ class PluginData:
         self._archive = archive
 
     async def get(self, plugin: str, owner: Owner, key: str) -> Any:
-        """The value; None if there is none."""
+        """The value; None if there is none.
+
+        Raises:
+            ValueError: No database can keep such a key; `items` and `delete` refuse it, too.
+        """
+        _check_characters(key)
         return (await self._read(plugin, owner, plugin_data.c.key == key)).get(key)
 
     async def items(self, plugin: str, owner: Owner, prefix: str = "") -> dict[str, Any]:
         """The values of one owner whose keys begin with `prefix`, by key."""
+        _check_characters(prefix)
         # Not LIKE, which takes no notice of case on SQLite.
         is_meant = plugin_data.c.key.between(prefix, prefix + "\U0010ffff") if prefix else None
         found = await self._read(plugin, owner, is_meant)
@@ -50,23 +56,31 @@ class PluginData:
         """Keep a value, in place of the one before.
 
         Raises:
-            ValueError: The key or the value is too long, or the value is no JSON.
+            ValueError: The key or the value is too long, the value is no JSON, or the key holds what no database
+                keeps: NUL, or half a character (a lone surrogate).
         """
         _check_key(key)
         data = _to_json(value)
-        if isinstance(owner, ChatRef):
-            await self._archive.chat(owner)
-        scope = await self._scope(owner)
-        assert scope is not None
-        row = {"plugin": plugin, "scope": scope[0], "owner": scope[1], "key": key}
-        key_id, blob = self._archive.cipher.seal(_place(**row), data)
-        values = {"value": blob, "key_id": key_id, "updated_at": self._archive.now()}
+        now, chat = self._archive.now(), None
         async with self._archive.write() as connection:
+            if isinstance(owner, ChatRef):
+                # Not from what this process remembers: another one may have removed the chat.
+                chat = await chats.ensure(connection, owner, now, is_private=None)
+                await chats.hold(connection, chat)
+                scope = ("chat", chat.uuid)
+            else:
+                scope = _scope_of(owner)
+            row = {"plugin": plugin, "scope": scope[0], "owner": scope[1], "key": key}
+            key_id, blob = self._archive.cipher.seal(_place(**row), data)
+            values = {"value": blob, "key_id": key_id, "updated_at": now}
             statement = insert(connection, plugin_data).values(**row, **values)
             await connection.execute(statement.on_conflict_do_update(index_elements=list(row), set_=values))
+        if chat is not None:
+            self._archive.remember(chat)
 
     async def delete(self, plugin: str, owner: Owner, key: str) -> bool:
         """Remove a value; False if there was none."""
+        _check_characters(key)
         scope = await self._scope(owner)
         if scope is None:
             return False
@@ -95,7 +109,11 @@ class PluginData:
         if isinstance(owner, ChatRef):
             chat = await self._archive.find(owner)
             return ("chat", chat.uuid) if chat else None
-        return ("plugin", "") if owner is None else ("user", user_owner(owner.platform, owner.id))
+        return _scope_of(owner)
+
+
+def _scope_of(owner: Person | User | None) -> tuple[str, str]:
+    return ("plugin", "") if owner is None else ("user", user_owner(owner.platform, owner.id))
 
 
 def user_owner(platform: str, user_id: str) -> str:
@@ -109,12 +127,11 @@ def value_of(cipher: Cipher, row: AnyRow) -> Any:
     return json.loads(text_of(cipher.open(place, row.value)))
 
 
-async def of_user(
-    connection: AsyncConnection, cipher: Cipher, platform: str, user_id: str
+async def kept_for(
+    connection: AsyncConnection, cipher: Cipher, scope: str, owner: str
 ) -> Mapping[str, Mapping[str, Any]]:
-    """All values that are kept for a person, by plugin and key."""
-    is_theirs = _is_owned("user", user_owner(platform, user_id))
-    found = select(plugin_data).where(is_theirs).order_by(plugin_data.c.plugin, plugin_data.c.key)
+    """All values that are kept for a chat or a person, by plugin and key."""
+    found = select(plugin_data).where(_is_owned(scope, owner)).order_by(plugin_data.c.plugin, plugin_data.c.key)
     kept: dict[str, dict[str, Any]] = {}
     for row in (await connection.execute(found)).all():
         kept.setdefault(row.plugin, {})[row.key] = value_of(cipher, row)
@@ -155,6 +172,12 @@ def _place(plugin: str, scope: str, owner: str, key: str) -> str:
 def _check_key(key: str) -> None:
     if not 0 < len(key) <= MAX_KEY_CHARS:
         raise ValueError(f"key has {len(key)} characters, the limit is 1 to {MAX_KEY_CHARS}; shorten it")
+    _check_characters(key)
+
+
+def _check_characters(key: str) -> None:
+    if "\0" in key or any("\ud800" <= char <= "\udfff" for char in key):
+        raise ValueError(f"key {key!a} holds NUL or a lone surrogate, which no database keeps; leave it out")
 
 
 def _to_json(value: Any) -> bytes:

@@ -4,6 +4,7 @@ Statements only: the caller brings the transaction.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, select, update
@@ -18,7 +19,7 @@ from bots.chatlog.database import insert
 from bots.chatlog.places import CONTENT
 from bots.chatlog.records import SETTLED, QuestionState
 from bots.chatlog.schema import messages, posts
-from bots.message import Addressed, Message, MessageEdited, MessagesDeleted, Quote, Segment, User
+from bots.message import Addressed, Message, MessageEdited, MessageId, MessagesDeleted, Quote, Segment, User
 
 
 async def receive(
@@ -35,6 +36,7 @@ async def receive(
     values = {
         **_said(cipher, chat, message.author, message.segments),
         "is_passing": is_passing,
+        "is_forwarded": message.is_forwarded,
         "platform_id": message.id,
         "reply_to": message.quote.id if message.quote else None,
         "addressed": ",".join(sorted(addressed)),
@@ -80,7 +82,7 @@ async def note(
 
 
 def _said(cipher: Cipher, chat: ChatRow, author: User, segments: Sequence[Segment]) -> dict[str, object]:
-    packed = content.pack(Content(tuple(segments), author.name, author.is_bot))
+    packed = content.pack(Content(tuple(segments), author.name, author.is_bot, author.is_person))
     key_id, blob = cipher.seal(chat.place(CONTENT), packed)
     return {"chat_id": chat.id, "role": "user", "author_id": author.id, "key_id": key_id, "content": blob}
 
@@ -93,7 +95,13 @@ async def set_content(connection: AsyncConnection, cipher: Cipher, row_id: int, 
     row = (await connection.execute(_content(chat).where(messages.c.id == row_id))).one_or_none()
     if row is not None:
         before = content.unpack(cipher.open(chat.place(CONTENT), row.content))
-        await _replace(connection, cipher, chat, row_id, Content(tuple(segments), before.author, before.is_bot))
+        await _replace(connection, cipher, chat, row_id, replace(before, segments=tuple(segments)))
+
+
+async def is_there(connection: AsyncConnection, chat: ChatRow, id: MessageId) -> bool:
+    """Whether the log has a row of a message, be it wiped."""
+    found = select(messages.c.id).where(messages.c.chat_id == chat.id, messages.c.platform_id == id)
+    return (await connection.execute(found)).first() is not None
 
 
 async def edit(connection: AsyncConnection, cipher: Cipher, chat: ChatRow, event: MessageEdited) -> int | None:
@@ -106,7 +114,7 @@ async def edit(connection: AsyncConnection, cipher: Cipher, chat: ChatRow, event
     if content.says_the_same(before.segments, event.segments):
         return None
     segments = content.keep_read_texts(before.segments, event.segments)
-    await _replace(connection, cipher, chat, row.id, Content(segments, before.author, before.is_bot), event.time)
+    await _replace(connection, cipher, chat, row.id, replace(before, segments=segments), event.time)
     return int(row.id)
 
 

@@ -307,7 +307,7 @@ class TrainingCounts:
 
     Attributes:
         passing: Turns of the training log by the rule that lets them be trained on today.
-        refused: Turns of the conversations by the rule that refuses them.
+        refused: Turns of the conversations by the rule that refuses them, or their answers alone.
     """
 
     passing: dict[str, int]

@@ -1,13 +1,14 @@
 """The turns of conversations as the policy gate sees them: what was asked, what was answered, what was corrected.
 
-Only reads. What a turn merely quotes is no part of it here: other people's words are never trained on.
+Only reads. What a turn quotes is judged with it; so is, by a mark on its row, what an answer was written with in
+mind.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bots.chatlog import content, ledger
@@ -18,9 +19,9 @@ from bots.chatlog.database import AnyRow
 from bots.chatlog.ledger import Author
 from bots.chatlog.places import CONTENT, CORRECTION
 from bots.chatlog.records import AnswerState, QuestionState, TrainingRole
-from bots.chatlog.schema import corrections, messages
-from bots.message import Addressed, Mention, Segment
-from bots.policy import Policy, Purpose, Verdict, Words, judge
+from bots.chatlog.schema import chats, corrections, messages
+from bots.message import Addressed, Attachment, Mention, Segment
+from bots.policy import Policy, Purpose, Verdict, Words, is_of_others, judge
 
 # Answers that people have seen as they stand.
 SHOWN = frozenset({AnswerState.DELIVERED, AnswerState.STOPPED})
@@ -33,7 +34,11 @@ ANSWER = (
     messages.c.content,
     messages.c.sent_at,
     messages.c.model_version,
+    messages.c.remembers_others,
 )
+
+# What stands in copies where somebody was called by name.
+SOMEONE = Mention("", "someone")
 
 
 @dataclass(frozen=True)
@@ -51,19 +56,35 @@ class Piece:
 
 @dataclass(frozen=True)
 class Sample:
-    """A turn: at least one question, the answer, and corrections of it."""
+    """A turn: at least one question, the answer, and corrections of it.
+
+    Attributes:
+        quoted: How what the questions quote came about.
+    """
 
     turn: int
-    said: tuple[Piece, ...]
+    questions: tuple[Piece, ...]
+    answer: Piece
     corrections: tuple[Piece, ...]
+    quoted: tuple[Words, ...] = ()
 
     def verdict(self, policy: Policy) -> Verdict:
         """Whether the turn may be trained on."""
-        return judge(Purpose.TRAINING, [piece.words for piece in self.said], policy)
+        # What the answer remembers speaks against the answer alone.
+        answer = replace(self.answer.words, remembers_others=False)
+        return judge(Purpose.TRAINING, [*(piece.words for piece in self.questions), *self.quoted, answer], policy)
 
-    def corrected(self, policy: Policy) -> tuple[Piece, ...]:
-        """The corrections that may be trained on: one that may not does not take the turn with it."""
-        return tuple(c for c in self.corrections if judge(Purpose.TRAINING, [c.words], policy).is_allowed)
+    def pieces(self, policy: Policy) -> tuple[Piece, ...]:
+        """What of a turn that may be trained on really may: an answer or a correction may not and yet spare it."""
+        later = (self.answer, *self.corrections)
+        return (*self.questions, *(p for p in later if judge(Purpose.TRAINING, [p.words], policy).is_allowed))
+
+    def rule(self, policy: Policy) -> str | None:
+        """What refuses the turn, or else its answer; None if nothing does."""
+        for verdict in (self.verdict(policy), judge(Purpose.TRAINING, [self.answer.words], policy)):
+            if not verdict.is_allowed:
+                return verdict.rule
+        return None
 
 
 async def of_turns(
@@ -81,8 +102,9 @@ async def of_turns(
     known = await ledger.authors(connection, chat.ref, people)
     pieces = [(row.answer_id, _question(cipher, chat, row, known)) for row in asked]
     later = [(row.message_id, _correction(cipher, chat, row, known)) for row in corrected]
+    quoted = await _quoted(connection, chat, ids, asked)
     return [
-        Sample(row.turn, (*questions, _answer(cipher, chat, row)), _of(row.id, later))
+        Sample(row.turn, questions, _answer(cipher, chat, row), _of(row.id, later), quoted.get(row.id, ()))
         for row in answers
         if (questions := _of(row.id, pieces))
     ]
@@ -101,10 +123,67 @@ async def _questions(connection: AsyncConnection, answer_ids: Sequence[int]) -> 
         messages.c.sent_at,
         messages.c.addressed,
         messages.c.platform_id,
+        messages.c.reply_to,
+        messages.c.is_forwarded,
     )
     is_asked = (messages.c.role == "user") & (messages.c.state != QuestionState.CONTEXT)
     found = columns.where(messages.c.answer_id.in_(answer_ids), is_asked).order_by(messages.c.id)
     return (await connection.execute(found)).all()
+
+
+async def _quoted(
+    connection: AsyncConnection, chat: ChatRow, answer_ids: Sequence[int], asked: Iterable[AnyRow]
+) -> Mapping[int, tuple[Words, ...]]:
+    """How the context came about that stands beside each answer, or that its questions reply to."""
+    quotes = {(row.answer_id, row.reply_to) for row in asked if row.reply_to is not None}
+    is_meant = or_(
+        messages.c.answer_id.in_(answer_ids), messages.c.platform_id.in_({reply_to for _, reply_to in quotes})
+    )
+    columns = select(messages.c.answer_id, messages.c.platform_id, messages.c.sent_at)
+    found = columns.where(messages.c.chat_id == chat.id, messages.c.state == QuestionState.CONTEXT, is_meant)
+    quoted: dict[int, tuple[Words, ...]] = {}
+    for row in (await connection.execute(found)).all():
+        words = Words(platform=chat.ref.platform, sent_at=row.sent_at, is_quoted=True)
+        for answer_id in {row.answer_id, *(by for by, reply_to in quotes if reply_to == row.platform_id)}:
+            quoted[answer_id] = (*quoted.get(answer_id, ()), words)
+    return quoted
+
+
+async def remembers_others(connection: AsyncConnection, chat: ChatRow, turn: int, asker_ids: Collection[str]) -> bool:
+    """Whether an answer to some people that is begun now may hold words of others that may not be trained on.
+
+    All that the chat has since its reset counts, whether or not it is in the model's window, as a chain of replies
+    leads out of that. What the askers say themselves is judged with the turn.
+    """
+    reset_at = select(func.coalesce(chats.c.reset_at, 0)).where(chats.c.id == chat.id).scalar_subquery()
+    in_chat = messages.c.chat_id == chat.id
+    carries = in_chat & (messages.c.turn > reset_at) & (messages.c.turn != turn) & messages.c.remembers_others
+    if (await connection.execute(select(messages.c.id).where(carries).limit(1))).first() is not None:
+        return True
+    is_context = messages.c.state == QuestionState.CONTEXT
+    # A command is not remembered.
+    is_said = (messages.c.role == "user") & or_(
+        messages.c.state != QuestionState.COMMAND, messages.c.answer_id.is_not(None)
+    )
+    is_by_others = or_(messages.c.author_id.not_in(asker_ids), messages.c.is_forwarded, is_context)
+    kinds = (messages.c.author_id, messages.c.is_forwarded, messages.c.state)
+    found = select(*kinds, func.max(messages.c.sent_at).label("sent_at")).group_by(*kinds)
+    found = found.where(in_chat, messages.c.id > reset_at, is_said, is_by_others)
+    rows = (await connection.execute(found)).all()
+    known = await ledger.authors(connection, chat.ref, {row.author_id for row in rows})
+    return any(is_of_others(_remembered(chat, row, known.get(row.author_id))) for row in rows)
+
+
+def _remembered(chat: ChatRow, row: AnyRow, author: Author | None) -> Words:
+    """How something came about that an answer is written with in mind."""
+    return Words(
+        platform=chat.ref.platform,
+        sent_at=row.sent_at,
+        is_forwarded=row.is_forwarded,
+        is_quoted=row.state == QuestionState.CONTEXT,
+        consent=author.consent if author else None,
+        refuses_memory=author is not None and author.refuses_memory,
+    )
 
 
 async def _corrections(connection: AsyncConnection, answer_ids: Sequence[int]) -> Sequence[AnyRow]:
@@ -119,6 +198,8 @@ def _question(cipher: Cipher, chat: ChatRow, row: AnyRow, known: Mapping[str, Au
         sent_at=row.sent_at,
         addressed=addressed_of(row.addressed),
         is_from_bot=said is not None and said.is_bot,
+        is_person=said is None or said.is_person,
+        is_forwarded=row.is_forwarded,
         is_deleted=said is None,
     )
     piece = _of_person(row.id, TrainingRole.USER, said, words, known.get(row.author_id))
@@ -132,13 +213,15 @@ def _correction(cipher: Cipher, chat: ChatRow, row: AnyRow, known: Mapping[str, 
 
 
 def _of_person(message_id: int, role: TrainingRole, said: Content | None, words: Words, author: Author | None) -> Piece:
-    words = replace(words, consent=author.consent if author else None)
+    if author is not None:
+        words = replace(words, consent=author.consent, refuses_memory=author.refuses_memory)
     return Piece(message_id, role, author.pseudonym if author else "", _segments(said), words)
 
 
 def _answer(cipher: Cipher, chat: ChatRow, row: AnyRow) -> Piece:
     said = None if row.content is None else content.unpack(cipher.open(chat.place(CONTENT), row.content))
-    words = answer_words(chat.ref.platform, row.sent_at, is_deleted=said is None)
+    words = answer_words(chat.ref.platform, row.sent_at)
+    words = replace(words, is_deleted=said is None, remembers_others=row.remembers_others)
     return Piece(row.id, TrainingRole.BOT, "", _segments(said), words, row.model_version)
 
 
@@ -146,9 +229,9 @@ def _segments(said: Content | None) -> tuple[Segment, ...] | None:
     return None if said is None else said.segments
 
 
-def answer_words(platform: str, sent_at: datetime, *, is_deleted: bool = False) -> Words:
+def answer_words(platform: str, sent_at: datetime) -> Words:
     """How an answer of ours came about."""
-    return Words(platform=platform, sent_at=sent_at, is_ours=True, is_deleted=is_deleted)
+    return Words(platform=platform, sent_at=sent_at, is_ours=True)
 
 
 def addressed_of(stored: str) -> frozenset[Addressed]:
@@ -156,6 +239,15 @@ def addressed_of(stored: str) -> frozenset[Addressed]:
     return frozenset(Addressed(word) for word in stored.split(",") if word)
 
 
-def without_ids(segments: Iterable[Segment]) -> tuple[Segment, ...]:
+def without_names(segments: Iterable[Segment]) -> tuple[Segment, ...]:
     """What was said, with nothing in it that leads to an account."""
-    return tuple(replace(s, user_id="") if isinstance(s, Mention) else s for s in segments)
+    return tuple(_without_name(segment) for segment in segments)
+
+
+def _without_name(segment: Segment) -> Segment:
+    match segment:
+        case Mention():
+            return SOMEONE
+        case Attachment():
+            return replace(segment, locator="")
+    return segment

@@ -112,6 +112,9 @@ messages = Table(
     Column("prompt_sha256", Text),
     Column("finish_reason", Text),
     Column("is_passing", Boolean, nullable=False, server_default=false()),  # kept only until it is answered
+    Column("is_forwarded", Boolean, nullable=False, server_default=false()),  # bots.message.Message.is_forwarded
+    # On the bot's rows: bots.policy.Words.remembers_others, which nobody can tell any more once those are gone.
+    Column("remembers_others", Boolean, nullable=False, server_default=false()),
     CheckConstraint("role IN ('user', 'bot')", name="role"),
     UniqueConstraint("chat_id", "platform_id"),
     Index("ix_messages_turn", "chat_id", "turn"),

@@ -8,17 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import ColumnElement, delete, insert, select
+from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bots.chatlog import chats as chat_rows
-from bots.chatlog import content, ledger, samples
+from bots.chatlog import content, ledger, passing, samples
 from bots.chatlog.chats import COLUMNS, ChatRow, chat_row, find_of, hold
 from bots.chatlog.cipher import Cipher
 from bots.chatlog.content import Content
 from bots.chatlog.database import AnyRow
+from bots.chatlog.ledger import Author
 from bots.chatlog.places import TRAINING, place
-from bots.chatlog.records import TrainableMessage, TrainableTurn, TrainingRole
+from bots.chatlog.records import Person, TrainableMessage, TrainableTurn, TrainingRole
 from bots.chatlog.samples import Piece, Sample
 from bots.chatlog.schema import chats, messages, training_messages
 from bots.message import ChatRef, MessageId
@@ -80,12 +81,12 @@ def _copies(
     verdict = sample.verdict(policy)
     if not verdict.is_allowed:
         return
-    for piece in (*sample.said, *sample.corrected(policy)):
+    for piece in sample.pieces(policy):
         yield _copy(cipher, chat, sample.turn, piece) | {"rule": verdict.rule, "kept_at": now}
 
 
 def _copy(cipher: Cipher, chat: ChatRow, turn: int, piece: Piece) -> dict[str, object]:
-    said = content.pack(Content(samples.without_ids(piece.segments or ())))
+    said = content.pack(Content(samples.without_names(piece.segments or ())))
     key_id, blob = cipher.seal(chat.place(TRAINING), said)
     return {
         "chat_uuid": chat.uuid,
@@ -104,17 +105,30 @@ def _copy(cipher: Cipher, chat: ChatRow, turn: int, piece: Piece) -> dict[str, o
     }
 
 
-async def withdraw(connection: AsyncConnection, pseudonym: str, chat: ChatRef | None = None) -> int:
+async def withdraw(connection: AsyncConnection, person: Person, pseudonym: str, chat: ChatRef | None = None) -> int:
     """Remove the turns in which a person speaks, in a chat and its threads, or everywhere; returns how many rows.
 
-    Of a turn that the person has only corrected, the correction goes.
+    Of a turn that the person has only corrected, the correction goes. Of all others in a chat in which the person
+    has spoken, the answer goes: it may hold what the person said before.
     """
+    is_here = chats.c.platform == person.platform if chat is None else chat_rows.is_family(chat)
+    in_chats = training_messages.c.chat_uuid.in_(select(chats.c.uuid).where(is_here))
     of_person = [training_messages.c.pseudonym == pseudonym]
     if chat is not None:
-        uuids = select(chats.c.uuid).where(chat_rows.is_family(chat))
-        of_person.append(training_messages.c.chat_uuid.in_(uuids))
-    turns = select(training_messages.c.turn).where(*of_person, training_messages.c.role == TrainingRole.USER)
+        of_person.append(in_chats)
+    is_said = training_messages.c.role == TrainingRole.USER
+    copied = select(training_messages.c.chat_uuid).where(*of_person, is_said)
+    spoke = select(messages.c.chat_id).where(messages.c.author_id == person.id, messages.c.role == "user")
+    of_answers = select(chats.c.id, chats.c.uuid).where(is_here, or_(chats.c.id.in_(spoke), chats.c.uuid.in_(copied)))
+    rows = (await connection.execute(of_answers)).all()
+    in_rows = messages.c.chat_id.in_([row.id for row in rows])
+    # What answers the person is judged with what the person asked.
+    is_to_others = in_rows & (messages.c.role == "bot") & ~passing.is_answer_to(person.id, in_rows)
+    await connection.execute(update(messages).where(is_to_others).values(remembers_others=True))
+    turns = select(training_messages.c.turn).where(*of_person, is_said)
     number = await _delete(connection, training_messages.c.turn.in_(turns))
+    is_copy = training_messages.c.chat_uuid.in_([row.uuid for row in rows])
+    number += await _delete(connection, is_copy, training_messages.c.role == TrainingRole.BOT)
     return number + await _delete(connection, *of_person)
 
 
@@ -155,35 +169,37 @@ async def turns_after(
         return None, []
     found = select(training_messages).where(training_messages.c.turn.in_(turns))
     rows = (await connection.execute(found.order_by(training_messages.c.turn, training_messages.c.id))).all()
-    consents = await _consents(connection, rows)
+    authors = await _authors(connection, rows)
     judged = (
-        _judged(cipher, policy, list(group), consents) for _, group in groupby(rows, key=lambda row: int(row.turn))
+        _judged(cipher, policy, list(group), authors) for _, group in groupby(rows, key=lambda row: int(row.turn))
     )
     return turns[-1], [each for each in judged if each is not None]
 
 
 def _judged(
-    cipher: Cipher, policy: Policy, rows: Sequence[AnyRow], consents: Mapping[int, Consent | None]
+    cipher: Cipher, policy: Policy, rows: Sequence[AnyRow], authors: Mapping[int, Author | None]
 ) -> tuple[str, TrainableTurn] | None:
     said = [row for row in rows if row.role != TrainingRole.CORRECTION]
-    verdict = judge(Purpose.TRAINING, [_words(row, consents) for row in said], policy)
+    verdict = judge(Purpose.TRAINING, [_words(row, authors) for row in said], policy)
     if not verdict.is_allowed or all(row.role == TrainingRole.BOT for row in said):
         return None
     corrected = (row for row in rows if row.role == TrainingRole.CORRECTION)
-    allowed = [row for row in corrected if judge(Purpose.TRAINING, [_words(row, consents)], policy).is_allowed]
+    allowed = [row for row in corrected if judge(Purpose.TRAINING, [_words(row, authors)], policy).is_allowed]
     version = next((row.model_version for row in said if row.role == TrainingRole.BOT), None)
     spoken = tuple(_message(cipher, row) for row in (*said, *allowed))
     return verdict.rule, TrainableTurn(rows[0].turn, rows[0].chat_uuid, rows[0].platform, spoken, version)
 
 
-def _words(row: AnyRow, consents: Mapping[int, Consent | None]) -> Words:
+def _words(row: AnyRow, authors: Mapping[int, Author | None]) -> Words:
     if row.role == TrainingRole.BOT:
         return samples.answer_words(row.platform, row.sent_at)
+    author = authors.get(row.id)
     return Words(
         platform=row.platform,
         sent_at=row.sent_at,
         addressed=samples.addressed_of(row.addressed),
-        consent=consents.get(row.id),
+        consent=author.consent if author else None,
+        refuses_memory=author is not None and author.refuses_memory,
     )
 
 
@@ -193,9 +209,9 @@ def _message(cipher: Cipher, row: AnyRow) -> TrainableMessage:
     return TrainableMessage(row.message_id, role, row.pseudonym, said.segments, row.sent_at, row.rule)
 
 
-async def _consents(connection: AsyncConnection, rows: Sequence[AnyRow]) -> dict[int, Consent | None]:
-    """The consents under which some rows stand today, by row id."""
-    known = await ledger.training_consents(connection, {row.pseudonym for row in rows if row.pseudonym})
+async def _authors(connection: AsyncConnection, rows: Sequence[AnyRow]) -> dict[int, Author | None]:
+    """What the authors of some rows have decided by today, by row id."""
+    known = await ledger.by_chat(connection, {row.pseudonym for row in rows if row.pseudonym})
     is_parent = (
         (_parent.c.platform == chats.c.platform)
         & (_parent.c.account == chats.c.account)
@@ -213,7 +229,6 @@ async def refusals(connection: AsyncConnection, cipher: Cipher, policy: Policy) 
     refused: Counter[str] = Counter()
     for row in (await connection.execute(select(*COLUMNS))).all():
         for sample in await samples.of_turns(connection, cipher, chat_row(row), messages.c.turn.is_not(None)):
-            verdict = sample.verdict(policy)
-            if not verdict.is_allowed:
-                refused[verdict.rule] += 1
+            if (rule := sample.rule(policy)) is not None:
+                refused[rule] += 1
     return refused

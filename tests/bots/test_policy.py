@@ -9,7 +9,20 @@ import pytest
 
 from bots import policy
 from bots.message import Addressed
-from bots.policy import CLOSED, GROUNDS, RULES, WORDINGS, Consent, Policy, Purpose, Rule, Wording, Words, judge
+from bots.policy import (
+    CLOSED,
+    GROUNDS,
+    RULES,
+    WORDINGS,
+    Consent,
+    Policy,
+    Purpose,
+    Rule,
+    Wording,
+    Words,
+    is_of_others,
+    judge,
+)
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -64,19 +77,33 @@ OTHERS: dict[str, tuple[dict[str, object] | None, tuple[str, ...]]] = {  # how t
     "someone who agreed": ({}, ()),
     "someone who did not": ({"consent": None}, ("no-consent",)),
     "another bot": ({"consent": None, "is_from_bot": True}, ("other-bot", "no-consent")),
+    "whom the message quotes": (
+        {"consent": None, "addressed": frozenset(), "is_quoted": True},
+        ("not-said-to-the-bot",),
+    ),
+    "whose words are passed on": ({"is_forwarded": True}, ("forwarded",)),
     "another bot, as if it agreed": ({"is_from_bot": True}, ("other-bot",)),
     "our bot": ({"consent": None, "is_ours": True, "addressed": frozenset()}, ()),
 }
-DELETED = {"there": "", "deleted": "deleted"}
+STATES: dict[str, tuple[dict[str, bool], str]] = {  # what else there is to know of it, refused for
+    "there": ({}, ""),
+    "deleted": ({"is_deleted": True}, "deleted"),
+    "in a group's name": ({"is_person": False}, "no-person"),
+    "forwarded": ({"is_forwarded": True}, "forwarded"),
+    "of someone who refuses memory": ({"refuses_memory": True}, "refuses-memory"),
+}
 
 # What people are told first if there is more than one ground.
 BEFORE_TRAINING = (
     "deleted",
     "other-bot",
+    "no-person",
     "discord-not-permitted",
     "telegram-not-confirmed",
     "unknown-platform",
+    "forwarded",
     "not-said-to-the-bot",
+    "refuses-memory",
     "no-consent",
     "outdated-consent",
     "said-before-consent",
@@ -94,16 +121,16 @@ class Cell:
 
 
 def training_cells() -> Iterator[Cell]:
-    for names in product(PLATFORMS, CONSENTS, ADDRESSED, OTHERS, DELETED):
+    for names in product(PLATFORMS, CONSENTS, ADDRESSED, OTHERS, STATES):
         (platform, chosen, no_platform, allows), (consent, no_consent) = PLATFORMS[names[0]], CONSENTS[names[1]]
         (why, is_quoted, ambient), (other, no_other) = ADDRESSED[names[2]], OTHERS[names[3]]
-        gone = DELETED[names[4]]
-        said = Words(platform, NOW, why, is_quoted=is_quoted, is_deleted=bool(gone), consent=consent)
+        state, no_state = STATES[names[4]]
+        said = Words(platform, NOW, why, is_quoted=is_quoted, consent=consent, **state)
         sample = [said]
         if other is not None:
             agreed = Words(platform, NOW, frozenset({Addressed.DIRECT}), consent=CURRENT)
             sample.append(replace(agreed, **other))  # type: ignore[arg-type]
-        against = {no_platform, no_consent, ambient, gone, *no_other}
+        against = {no_platform, no_consent, ambient, no_state, *no_other}
         rule = next((name for name in BEFORE_TRAINING if name in against), allows)
         is_allowed = not against - {""}
         yield Cell(" / ".join(names), Purpose.TRAINING, tuple(sample), chosen, is_allowed, rule)
@@ -117,6 +144,15 @@ def own_cells() -> Iterator[Cell]:
         gone = replace(ours, is_deleted=True)
         yield Cell(f"{name}, ours, deleted", Purpose.TRAINING, (ours, gone), chosen, False, "deleted")
         yield Cell(f"{name}, ours, kept", Purpose.MEMORY, (ours,), chosen, True, "conversation")
+        mixed = replace(ours, remembers_others=True)
+        yield Cell(f"{name}, ours, mixed", Purpose.TRAINING, (ours, mixed), chosen, False, "remembers-others")
+        yield Cell(f"{name}, ours, mixed, kept", Purpose.MEMORY, (mixed,), chosen, True, "conversation")
+        # Marks that only mean something on people's words.
+        odd = replace(ours, is_person=False, is_forwarded=True, refuses_memory=True)
+        yield Cell(f"{name}, ours, odd", Purpose.TRAINING, (odd,), chosen, True, "own-output")
+        early = Words(platform, NOW, frozenset({Addressed.DIRECT}), consent=CONSENTS["after the message"][0])
+        if not PLATFORMS[name][2]:
+            yield Cell(f"{name}, early", Purpose.TRAINING, (early, mixed), chosen, False, "said-before-consent")
 
 
 # What is kept, by: deleted, another bot's, addressed or not, only quoted, refuses to be remembered.
@@ -207,6 +243,25 @@ def test_the_order_of_the_rules_is_what_people_are_told_by(rule: Rule, monkeypat
 
 def _refuses(rule: Rule, cell: Cell) -> bool:
     return any(rule.refuses(words, cell.policy) for words in cell.sample)
+
+
+@pytest.mark.parametrize(
+    ("differs", "is_others"),
+    [
+        ({}, False),
+        ({"addressed": frozenset()}, False),
+        ({"consent": None}, True),
+        ({"consent": CONSENTS["to another text"][0]}, True),
+        ({"is_forwarded": True}, True),
+        ({"is_quoted": True}, True),
+        ({"refuses_memory": True}, True),
+        ({"consent": None, "is_ours": True}, False),
+        ({"consent": None, "is_ours": True, "remembers_others": True}, True),
+    ],
+)
+def test_what_an_answer_may_hold_of_others(differs: dict[str, object], is_others: bool) -> None:
+    agreed = Words("telegram", NOW, frozenset({Addressed.DIRECT}), consent=CURRENT)
+    assert is_of_others(replace(agreed, **differs)) is is_others  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("purpose", Purpose)

@@ -42,11 +42,14 @@ def message(
     quote: Quote | None = None,
     time: datetime = START,
     is_private: bool = False,
+    is_forwarded: bool = False,
 ) -> Message:
     segments = (Text(text),) if isinstance(text, str) else tuple(text)
     if reply_to is not None:
         quote = Quote(MessageId(str(reply_to)), None)
-    return Message(MessageId(str(id)), chat, author, segments, time, quote, is_private=is_private)
+    return Message(
+        MessageId(str(id)), chat, author, segments, time, quote, is_private=is_private, is_forwarded=is_forwarded
+    )
 
 
 async def ask(log: ChatLog, id: str | int, text: str = "hello", **values: Any) -> int:

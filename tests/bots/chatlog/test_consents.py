@@ -118,7 +118,23 @@ async def test_people_are_told_what_may_become_of_their_words(log_settings: Data
         assert await rules(log) == ("conversation", "no-consent")
         await decide(log)
         await decide(log, False, purpose=Purpose.MEMORY)
-        assert await rules(log) == ("refuses-memory", "no-consent")
+        assert await rules(log) == ("refuses-memory", "refuses-memory")
+
+
+async def test_only_the_text_that_was_shown_can_be_agreed_to_and_any_refused(log: ChatLog) -> None:
+    async def press(wording_id: str | None, *, is_granted: bool) -> bool:
+        source = ConsentSource.BUTTON
+        return await log.consents.record(
+            ANNA, CHAT, Purpose.TRAINING, is_granted=is_granted, source=source, wording_id=wording_id
+        )
+
+    assert not await press("training-0", is_granted=True)
+    assert (await log.consents.standing(ANNA, CHAT))[Purpose.TRAINING] is None
+    assert await press(WORDINGS[Purpose.TRAINING].id, is_granted=True)
+    assert await press("training-0", is_granted=False)
+    entry = (await log.consents.standing(ANNA, CHAT))[Purpose.TRAINING]
+    assert entry is not None
+    assert not entry.is_granted
 
 
 async def test_who_agreed_to_another_text_is_asked_anew(log: ChatLog, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +168,7 @@ async def test_ended_consent_removes_the_turns_of_the_person_in_that_chat_alone(
     await decide(log, False)
     left = [words(turn.messages[0].segments) for turn in await trainable(log)]
     assert left == ["question 3", "question 4"]
-    assert (await log.stats()).others["training_messages"] == 4  # and they are not merely kept back
+    assert (await log.stats()).others["training_messages"] == 3  # and they are not merely kept back
     assert len(said(await log.history(CHAT))) == 2  # the conversation is another matter
     await decide(log)
     assert len(await trainable(log)) == 2  # what was said before stays out

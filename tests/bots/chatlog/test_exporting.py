@@ -39,6 +39,16 @@ async def test_an_export_has_everything_of_a_person(confirmed_log: ChatLog) -> N
     assert [f["score"] for f in found["feedback"]] == [1, 1]
     assert [c["text"] for c in found["corrections"]] == [f"4711 corrects {MARK}"] * 2
     assert found["plugin_data"] == {"plugin": {"key": "kept"}}
+    assert found["private_chats"] == [
+        {
+            "chat": PRIVATE.key,
+            "persona": f"{MARK} persona",
+            "trigger": "addressed",
+            "keywords": [],
+            "plugins_off": [],
+            "plugin_data": {"plugin": {"key": "kept"}},
+        }
+    ]
     assert [(r["kind"], r["chat"]) for r in found["requests"]] == [("train", PRIVATE.key)]
     assert [(c["chat"], c["purpose"], c["is_granted"], c["wording"]) for c in found["consents"]] == [
         (CHAT.key, "training", True, "training-1"),

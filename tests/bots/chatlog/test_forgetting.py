@@ -20,7 +20,7 @@ from chatlog_samples import (
     trainable,
     write,
 )
-from sqlalchemy import Row, select
+from sqlalchemy import Row, delete, select
 from test_encryption import all_bytes
 
 from bots.chatlog import (
@@ -35,7 +35,7 @@ from bots.chatlog import (
     places,
 )
 from bots.chatlog.places import ENCRYPTED
-from bots.chatlog.schema import consents, lineage, metadata
+from bots.chatlog.schema import consents, lineage, messages, metadata
 from bots.errors import DatabaseError
 from bots.message import ChatRef, MessageId, Quote, Text, User
 from bots.policy import Purpose
@@ -99,7 +99,7 @@ async def test_all_of_a_person_goes_and_all_of_others_stays(confirmed_log: ChatL
         posts=3,
         feedback=3,
         corrections=3,
-        training_messages=9,
+        training_messages=10,
         plugin_data=2,
         requests=1,
         chats=1,
@@ -112,7 +112,7 @@ async def test_all_of_a_person_goes_and_all_of_others_stays(confirmed_log: ChatL
         "posts": 3,
         "feedback": 3,
         "corrections": 3,
-        "training_messages": 9,
+        "training_messages": 10,
         "plugin_data": 2,
         "requests": 1,
         "chats": 1,
@@ -121,7 +121,7 @@ async def test_all_of_a_person_goes_and_all_of_others_stays(confirmed_log: ChatL
     }
     assert said(await log.history(CHAT)) == [(["question 1"], "answer 1"), (["what of this?"], "hm")]
     assert await log.unfinished("telegram", "bot1") == []
-    assert len(spoken(await trainable(log))) == 2
+    assert len(spoken(await trainable(log))) == 1
     assert [await log.data.get("plugin", owner, "key") for owner in (BERT, CHAT, None)] == ["kept"] * 3
     assert await log.data.get("plugin", MARKED, "key") is None
 
@@ -198,7 +198,7 @@ async def test_in_one_chat_what_is_elsewhere_stays(confirmed_log: ChatLog) -> No
     forgotten = await log.forget_in("telegram", MARKED.id, THREAD)
     assert (forgotten.messages, forgotten.answers, forgotten.feedback, forgotten.corrections) == (4, 3, 3, 3)
     assert (forgotten.chats, forgotten.plugin_data, forgotten.requests, forgotten.consents) == (0, 0, 0, 1)
-    assert forgotten.training_messages == 7
+    assert forgotten.training_messages == 8
     assert forgotten.model_versions == ("m1",)
     assert await log.history(THREAD) == []
     assert len(await log.history(CHAT)) == 2
@@ -207,7 +207,7 @@ async def test_in_one_chat_what_is_elsewhere_stays(confirmed_log: ChatLog) -> No
     standing = await log.consents.standing(MARKED, CHAT)
     assert {p: e and e.is_granted for p, e in standing.items()} == {Purpose.MEMORY: True, Purpose.TRAINING: False}
     assert await log.training.tainted_models() == ()
-    assert len(await trainable(log)) == 3
+    assert len(await trainable(log)) == 2
 
 
 async def test_a_private_chat_that_is_forgotten_begins_anew(confirmed_log: ChatLog) -> None:
@@ -228,6 +228,81 @@ async def test_a_refusal_to_be_remembered_outlives_forgetting_one_chat(log: Chat
     await log.forget_in("telegram", ANNA.id, CHAT)
     await talk_now(log, 1)
     assert await log.history(CHAT) == []
+
+
+async def test_a_refusal_to_be_remembered_outlives_forgetting_a_private_chat(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await fill(log)
+    await decide(log, False, user=MARKED, chat=PRIVATE, purpose=Purpose.MEMORY)
+    assert (await log.forget_in("telegram", MARKED.id, PRIVATE)).chats == 1
+    assert not (await log.consents.verdicts(MARKED, PRIVATE))[Purpose.MEMORY].is_allowed
+    assert await log.chat_settings(PRIVATE) == ChatSettings()
+    assert await log.data.get("plugin", PRIVATE, "key") is None
+    await talk_now(log, 9, PRIVATE, author=MARKED, is_private=True)
+    assert await log.history(PRIVATE) == []
+    assert (await log.forget("telegram", MARKED.id)).chats == 1
+    assert (await counts(log))["chats"] == 2
+
+
+async def test_nobody_makes_a_group_private_to_have_it_forgotten(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    for number, user in enumerate((ANNA, BERT), start=1):
+        await decide(log, user=user)
+        await talk_now(log, number, author=user)
+    await log.save_chat_settings(CHAT, ChatSettings("ours"), is_private=False)
+    await decide(log, user=MARKED, is_private=True)
+    await log.save_chat_settings(CHAT, ChatSettings("ours"), is_private=True)
+    assert (await log.forget_in("telegram", MARKED.id, CHAT)).chats == 0
+    assert (await log.forget("telegram", MARKED.id)).chats == 0
+    assert (len(await log.history(CHAT)), len(await trainable(log))) == (2, 2)
+    assert (await log.chat_settings(CHAT)).persona == "ours"
+    answered = await log.answer_at(CHAT, MessageId("11"))
+    assert answered is not None
+    assert not answered.is_private
+
+
+@pytest.mark.parametrize("is_said", [True, False])
+async def test_a_chat_in_which_others_speak_or_decide_is_nobodys_private_one(log: ChatLog, is_said: bool) -> None:
+    await decide(log, user=MARKED, is_private=True)  # before anybody has spoken
+    if is_said:
+        await ask(log, 1, author=BERT, is_private=True)
+    else:
+        await decide(log, user=BERT)
+    assert (await log.forget("telegram", MARKED.id)).chats == 0
+    assert (await counts(log))["chats"] == 1
+
+
+async def test_an_answer_whose_question_is_gone_goes_too(log: ChatLog) -> None:
+    await talk_now(log, 1)
+    row_id = await talk_now(log, 2, author=BERT)
+    async with log._database.write() as connection:  # as when PostgreSQL shows an answer late
+        await connection.execute(delete(messages).where(messages.c.id == row_id))
+    await log.forget("telegram", ANNA.id)
+    assert (await counts(log))["messages"] == 0
+
+
+async def test_no_answer_is_begun_in_a_chat_that_is_gone(log: ChatLog) -> None:
+    row_id = await ask(log, 1, chat=PRIVATE, author=MARKED, is_private=True)
+    await log.forget("telegram", MARKED.id)
+    with pytest.raises(ValueError, match="forgotten"):
+        await log.begin_answer(PRIVATE, [row_id])
+    assert (await counts(log))["chats"] == 0
+
+
+async def test_what_is_decided_and_kept_after_another_process_removed_the_chat_holds(
+    log_settings: DatabaseSettings,
+) -> None:
+    async with ChatLog.open(log_settings) as bot, ChatLog.open(log_settings) as other:
+        await ask(bot, 1, chat=PRIVATE, author=MARKED, is_private=True)
+        await other.forget("telegram", MARKED.id)
+        await decide(bot, False, user=MARKED, chat=PRIVATE, purpose=Purpose.MEMORY, is_private=True)
+        assert (await bot.consents.standing(MARKED, PRIVATE))[Purpose.MEMORY] is not None
+        await other.forget("telegram", MARKED.id)
+        await bot.data.set("plugin", PRIVATE, "key", 1)
+        for log in (bot, other):
+            assert await log.data.get("plugin", PRIVATE, "key") == 1
+        await bot.save_chat_settings(PRIVATE, ChatSettings("mine"), is_private=True)
+        assert (await bot.chat_settings(PRIVATE)).persona == "mine"
 
 
 async def test_an_answer_under_way_to_somebody_forgotten_comes_to_nothing(log: ChatLog) -> None:

@@ -82,6 +82,16 @@ async def test_what_is_too_long_is_refused_with_figures(log: ChatLog) -> None:
     assert len(await log.data.items("plugin", CHAT)) == 1
 
 
+@pytest.mark.parametrize("key", ["a\0b", "\ud800", "a\udfff"])
+async def test_a_key_that_no_database_keeps_is_refused(log: ChatLog, key: str) -> None:
+    data = log.data
+    for refused in (data.set("p", ANNA, key, 1), data.get("p", ANNA, key), data.items("p", ANNA, key)):
+        with pytest.raises(ValueError, match="NUL or a lone surrogate"):
+            await refused
+    with pytest.raises(ValueError, match="NUL or a lone surrogate"):
+        await data.delete("p", ANNA, key)
+
+
 @pytest.mark.parametrize("value", [b"bytes", {1, 2}, float("nan"), object()])
 async def test_what_is_no_json_is_refused(log: ChatLog, value: Any) -> None:
     with pytest.raises(ValueError, match="no JSON"):

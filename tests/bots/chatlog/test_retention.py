@@ -50,6 +50,7 @@ async def test_a_turn_that_is_cut_in_two_is_not_remembered(log: ChatLog, clock: 
 
 
 async def test_an_answer_may_go_before_its_question(log: ChatLog, clock: Clock) -> None:
+    clock.time = START + 2 * DAY
     row_id = await ask(log, 1, "asked", time=START + 2 * DAY)
     clock.time = START
     await answer(log, [row_id])

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -26,10 +27,21 @@ from chatlog_samples import (
 )
 from sqlalchemy import select
 
-from bots.chatlog import AnswerState, ChatLog, DatabaseSettings, QuestionState, TrainingRole
+from bots.chatlog import AnswerState, ChatLog, ConsentSource, DatabaseSettings, QuestionState, TrainingRole
 from bots.chatlog import traininglog as traininglog_module
 from bots.chatlog.schema import training_messages
-from bots.message import Addressed, ChatRef, Mention, MessageEdited, MessageId, MessagesDeleted, Quote, Text, User
+from bots.message import (
+    Addressed,
+    Attachment,
+    ChatRef,
+    Mention,
+    MessageEdited,
+    MessageId,
+    MessagesDeleted,
+    Quote,
+    Text,
+    User,
+)
 from bots.policy import CLOSED, Purpose
 
 OTHER = ChatRef("telegram", "bot1", "200")
@@ -89,7 +101,7 @@ async def test_a_turn_with_someone_who_did_not_agree_is_left_out_whole(confirmed
     assert spoken(await trainable(log)) == [[("user", "hers"), ("user", "his"), ("bot", "hi")]]
 
 
-async def test_what_a_turn_quotes_is_not_copied(confirmed_log: ChatLog) -> None:
+async def test_a_turn_that_quotes_somebody_is_not_copied_whoever_agreed(confirmed_log: ChatLog) -> None:
     log = confirmed_log
     for user in (ANNA, BERT):
         await decide(log, user=user)
@@ -100,18 +112,139 @@ async def test_what_a_turn_quotes_is_not_copied(confirmed_log: ChatLog) -> None:
     assert row_id is not None
     assert context is not None
     await answer(log, [context, row_id])
-    assert spoken(await trainable(log)) == [[("user", "what of this?"), ("bot", "hi")]]
+    again = message(3, "and of this?", quote=quote, time=log.now())
+    assert await log.note_quote(again) is None  # as the chat knows it by now
+    second = await log.receive(again, QuestionState.WAITING, addressed=DIRECT)
+    assert second is not None
+    await answer(log, [second])
+    assert await num_copies(log) == 0
+    assert (await log.training.counts()).refused == {"not-said-to-the-bot": 2}
+    await talk_now(log, 4)
+    assert spoken(await trainable(log)) == [[("user", "question 4")]]  # the quote is in the bot's mind still
+
+
+async def test_words_that_are_passed_on_are_not_copied(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await decide(log)
+    await answer(log, [await ask(log, 1, "Bert's secret", time=log.now(), is_forwarded=True)], "Bert's secret, I see")
+    assert (await log.training.counts()).refused == {"forwarded": 1}
+    await talk_now(log, 2)
+    assert spoken(await trainable(log)) == [[("user", "question 2")]]
+    await log.reset(CHAT)
+    await talk_now(log, 3)
+    assert spoken(await trainable(log))[1:] == [turn(3)]
+
+
+async def test_an_answer_with_words_of_others_in_mind_is_not_copied(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await decide(log)
+    await talk_now(log, 1)
+    await talk_now(log, 2, author=BERT)
+    await talk_now(log, 3)
+    await log.corrections.give(CHAT, MessageId("31"), ANNA, (Text("better"),))
+    assert spoken(await trainable(log)) == [turn(1), [("user", "question 3"), ("correction", "better")]]
+    assert (await log.training.counts()).refused == {"no-consent": 1, "remembers-others": 1}
+    await decide(log, user=BERT)
+    await talk_now(log, 4)  # with Bert's agreement, but with that answer in mind
+    await log.forget("telegram", BERT.id)
+    await log.reset(CHAT)
+    await log.edit(MessageEdited(CHAT, MessageId("40"), (Text("edited"),), log.now()))  # looks anew
+    assert spoken(await trainable(log))[2:] == [[("user", "edited")]]
+    await talk_now(log, 5)
+    assert spoken(await trainable(log))[3:] == [turn(5)]
+
+
+async def test_answers_with_someone_in_mind_go_when_that_one_withdraws(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    for user in (ANNA, BERT):
+        await decide(log, user=user)
+    await decide(log, chat=OTHER)
+    await talk_now(log, 1, author=BERT)
+    await talk_now(log, 2)
+    await talk_now(log, 3, OTHER)
+    assert spoken(await trainable(log)) == [turn(1), turn(2), turn(3)]
+    await ask(log, 9, author=User("telegram", "9", "Cy"), time=log.now())
+    await decide(log, False, user=User("telegram", "9", "Cy"))  # who never agreed, and takes nothing back
+    assert spoken(await trainable(log)) == [turn(1), turn(2), turn(3)]
+    await decide(log, False, user=BERT)
+    assert spoken(await trainable(log)) == [[("user", "question 2")], turn(3)]
+    await log.edit(MessageEdited(CHAT, MessageId("20"), (Text("edited"),), log.now()))
+    assert spoken(await trainable(log)) == [[("user", "edited")], turn(3)]
+
+
+async def test_who_agrees_again_has_the_answers_from_then_on_copied(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    for number, is_granted in enumerate((True, False, True), start=1):
+        await decide(log, is_granted)
+        await talk_now(log, number)
+    assert spoken(await trainable(log)) == [turn(3)]
+
+
+async def test_in_a_group_where_all_agreed_answers_are_copied(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    for user in (ANNA, BERT):
+        await decide(log, user=user)
+    await log.receive(message(5, "/help", author=User("telegram", "9", "Cy")), QuestionState.COMMAND, addressed=DIRECT)
+    for number in (1, 2, 3):
+        await talk_now(log, number, author=BERT if number == 2 else ANNA)
+    assert spoken(await trainable(log)) == [turn(1), turn(2), turn(3)]
+
+
+async def test_who_wants_not_to_be_remembered_is_not_trained_on(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await decide(log)
+    await talk_now(log, 1)
+    await decide(log, False, purpose=Purpose.MEMORY)
+    await decide(log)
+    await talk_now(log, 2)
+    await ask(log, 3, time=log.now())
+    assert await trainable(log) == []
+    rules = {purpose: verdict.rule for purpose, verdict in (await log.consents.verdicts(ANNA, CHAT)).items()}
+    assert set(rules.values()) == {"refuses-memory"}
+
+
+async def test_what_is_said_in_a_groups_name_is_not_copied(confirmed_log: ChatLog) -> None:
+    log, group = confirmed_log, User("telegram", "-100", "Birds", is_person=False)
+    assert not await log.consents.record(group, CHAT, Purpose.TRAINING, is_granted=True, source=ConsentSource.COMMAND)
+    assert (await log.consents.standing(group, CHAT))[Purpose.TRAINING] is None
+    await decide(log, user=replace(group, is_person=True))  # as if it had
+    await talk_now(log, 1, author=group)
+    assert (await log.training.counts()).refused == {"no-person": 1}
+    assert (await log.consents.verdicts(group, CHAT))[Purpose.TRAINING].rule == "no-person"
+    assert (await log.history(CHAT))[0].questions[0].author == group
+
+
+async def test_a_platforms_clock_that_runs_ahead_does_not_make_a_message_later(
+    confirmed_log: ChatLog, clock: Clock
+) -> None:
+    log = confirmed_log
+    row_id = await ask(log, 1, time=clock.time + timedelta(minutes=1))
+    await decide(log)
+    await answer(log, [row_id])
+    assert (await log.training.counts()).refused == {"said-before-consent": 1}
+
+
+async def test_an_edit_of_what_the_log_has_lost_removes_the_copy(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await decide(log)
+    await talk_now(log, 1)
+    await log.edit(MessageEdited(CHAT, MessageId("10"), (Text("question 1"),), log.now()))  # is no news
+    assert len(await trainable(log)) == 1
+    await log.purge(log.now())
+    await log.edit(MessageEdited(CHAT, MessageId("10"), (Text("my number removed"),), log.now()))
+    assert await num_copies(log) == 0
 
 
 async def test_a_copy_names_nobody(confirmed_log: ChatLog) -> None:
     log = confirmed_log
     await decide(log)
-    sent = message(1, (Text("ask "), Mention("8", "Bert")), time=log.now())
+    file = Attachment("a.txt", "text/plain", 3, "https://files/channel/7", "abc")
+    sent = message(1, (Text("ask "), Mention("8", "Bert"), file), time=log.now())
     row_id = await log.receive(sent, QuestionState.WAITING, addressed=DIRECT)
     assert row_id is not None
     await answer(log, [row_id])
     (found,) = await trainable(log)
-    assert found.messages[0].segments == (Text("ask "), Mention("", "Bert"))
+    assert found.messages[0].segments == (Text("ask "), Mention("", "someone"), replace(file, locator=""))
 
 
 async def test_an_edit_changes_the_copy(confirmed_log: ChatLog) -> None:
@@ -258,6 +391,19 @@ async def test_a_moved_chat_takes_its_copies_along(confirmed_log: ChatLog) -> No
     assert await num_copies(log) == 0
 
 
+@pytest.mark.parametrize("is_source", [True, False])
+async def test_who_withdrew_in_one_of_two_chats_that_become_one_is_in_no_copy(
+    confirmed_log: ChatLog, is_source: bool
+) -> None:
+    log = confirmed_log
+    for number, chat in enumerate((CHAT, OTHER), start=1):
+        await decide(log, chat=chat)
+        await talk_now(log, number, chat)
+    await decide(log, False, chat=CHAT if is_source else OTHER)
+    await log.move_chat(CHAT, OTHER)
+    assert await num_copies(log) == 0
+
+
 async def test_a_model_is_known_by_whose_words_it_saw(confirmed_log: ChatLog) -> None:
     log = confirmed_log
     for user in (ANNA, BERT):
@@ -268,7 +414,8 @@ async def test_a_model_is_known_by_whose_words_it_saw(confirmed_log: ChatLog) ->
     assert await log.training.note_model("m1", ids) == frozenset()
     assert await log.training.note_model("m1", ids) == frozenset()
     await decide(log, False, user=BERT)
-    assert await log.training.note_model("m2", ids) == {m.message_id for m in turns[1].messages}
+    gone = {m.message_id for m in turns[1].messages} | {turns[0].messages[-1].message_id}  # it has Bert in mind, maybe
+    assert await log.training.note_model("m2", ids) == gone
     anna, bert = [str(await log.consents.pseudonym("telegram", id)) for id in "78"]
     assert await log.training.models_that_saw(anna) == ("m1", "m2")
     assert await log.training.models_that_saw(bert) == ("m1",)

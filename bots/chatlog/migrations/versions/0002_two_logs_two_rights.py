@@ -19,7 +19,8 @@ def upgrade() -> None:
     """Change two tables and make eight."""
     op.add_column("chats", sa.Column("plugins_off", sa.Text()))
     op.drop_column("messages", "is_trainable")
-    op.add_column("messages", sa.Column("is_passing", sa.Boolean(), nullable=False, server_default=sa.false()))
+    for name in ("is_passing", "is_forwarded", "remembers_others"):
+        op.add_column("messages", sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_index("ix_messages_author_id", "messages", ["author_id"])
     _create_corrections()
     _create_people()
