@@ -312,7 +312,7 @@ async def test_forgetting_explains_itself_and_removes_everything(chat_log):
     async with serving(chat_log) as stage:
         keeper = Keeper()
         await stage.bot.plugins._begin(keeper, None, lambda: None)
-        await stage.told("My secret is 42.")
+        await stage.told("My secret is forty-two.")
         await stage.told("/keep my secret")
         await stage.told("Bob was here", GROUP, BOB, addressed=MENTIONED)
         await stage.told("/forget")
@@ -323,7 +323,7 @@ async def test_forgetting_explains_itself_and_removes_everything(chat_log):
         assert "No model has learned" in text
         assert keeper.forgotten == [ANN.id]
         left = await chat_log.export("memory", ANN.id)
-        assert "42" not in json.dumps(left)
+        assert "forty" not in json.dumps(left)
         assert "secret" not in json.dumps(left)
         assert len(await chat_log.history(GROUP)) == 1
 
