@@ -12,7 +12,7 @@ from discord_server import DiscordServer
 from telegram_server import TelegramServer
 
 ROOT = Path(__file__).parents[2]
-AFTERWARDS = ["mynah:retry", "mynah:good", "mynah:bad"]
+AFTERWARDS = ["mynah:retry", "mynah:feedback:good", "mynah:feedback:bad", "mynah:feedback:better"]
 
 
 class Operator:
