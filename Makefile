@@ -31,7 +31,7 @@ model: $(VENV)/.export ## export MODEL=... with PRECISION=..., and serve it from
 	@$(BIN)/python -m exporters "$(MODEL)" "$(BUNDLE)" --precision $(PRECISION)
 	@$(BIN)/python -m engine add "$(BUNDLE)" --promote --reason "make model" >&2
 
-test: $(VENV)/.dev ## run all tests (ten to twenty minutes on two cores)
+test: $(VENV)/.dev ## run all tests (about twenty minutes on two cores)
 	$(SAY) "running the tests"
 	@$(BIN)/python -m pytest $(ARGS)
 
