@@ -35,8 +35,8 @@ ARE_YOU_SURE = "Are you sure? It cannot be undone. Press once more within a minu
 IN_PRIVATE = "Others can read this chat. Write /export to me in a private one."
 ABOUT_FORGETTING = (
     "I can forget what I know of you: in this chat, or everywhere on this platform. That removes your messages, my "
-    "answers to them, your ratings, your consents and what plugins keep of you; refusals are forgotten with them. It "
-    "cannot be undone."
+    "answers to them, your ratings, your consents and what plugins keep of you; everywhere, what you have refused is "
+    "forgotten, too. It cannot be undone."
 )
 
 
