@@ -110,10 +110,6 @@ class Conversation:
         settings = await self._log.chat_settings(self.chat)
         await self._save(replace(settings, trigger=trigger, keywords=tuple(keywords)))
 
-    async def plugins_off(self) -> frozenset[str]:
-        """The plugins that people have switched off in this chat."""
-        return (await self._log.chat_settings(self.chat)).plugins_off
-
     async def switch_plugin(self, name: str, *, is_on: bool) -> None:
         """Switch a plugin on or off in this chat."""
         settings = await self._log.chat_settings(self.chat)

@@ -153,7 +153,7 @@ class Dispatcher:
         """Keep the platform's menu up to date as plugins come and go; at first it is."""
         seen = self._plugins.num_changes
         while True:
-            seen = await self._plugins.until_changed(seen)
+            await self._plugins.until_changed(seen)
             await self._outlet.sleep(GATHER_CHANGES_S)
             seen = self._plugins.num_changes
             await self._adapter.show_commands(tuple(self._plugins.commands.values()))
@@ -233,14 +233,15 @@ class Dispatcher:
 
     async def _take_message(self, message: Message) -> None:
         settings = await self._log.chat_settings(message.chat)
-        off = await self._plugins.off_in(message.chat)
+        off = await self._plugins.off_in(message.chat, settings)
         message = replace(message, addressed=await self._why_addressed(message, settings))
+        asked = parse(message.text, self._plugins.commands)
         if not message.addressed:
             self._overhear(message, off)
             await self._adapter.settled(message)
-        elif self._is_for_another_bot(message):
+        elif _is_for_another_bot(asked, message):
             await self._adapter.settled(message)
-        elif not isinstance(seen := await self._as_plugins_want(message, off), Veto):
+        elif not isinstance(seen := await self._as_plugins_want(message, asked, off), Veto):
             await self._log_and_line_up(seen)
         elif seen.say:
             self._spawn(self._say_veto(message, seen), "a veto")
@@ -257,14 +258,8 @@ class Dispatcher:
         else:
             await self._ask(self._question(row_id, message), message)
 
-    def _is_for_another_bot(self, message: Message) -> bool:
-        """In a group, a command that nobody here knows was meant for someone else."""
-        asked = parse(message.text, self._plugins.commands)
-        return isinstance(asked, Invocation) and asked.command is None and not message.is_private
-
-    async def _as_plugins_want(self, message: Message, off: Collection[str]) -> Message | Veto:
+    async def _as_plugins_want(self, message: Message, asked: Invocation | str, off: Collection[str]) -> Message | Veto:
         """What was said to the bot, as plugins have it, unless one of them wants it ignored."""
-        asked = parse(message.text, self._plugins.commands)
         if isinstance(asked, Invocation) and asked.command is not None and asked.command.is_unconditional:
             return message
         return await self._plugins.hooks.before_log.fold(message, lambda message: (message,), off)
@@ -429,3 +424,8 @@ class Dispatcher:
             self._add(unfinished, self._line(unfinished.chat, is_private=unfinished.is_private))
         else:
             await self._log.expire(unfinished)
+
+
+def _is_for_another_bot(asked: Invocation | str, message: Message) -> bool:
+    """In a group, a command that nobody here knows was meant for someone else."""
+    return isinstance(asked, Invocation) and asked.command is None and not message.is_private

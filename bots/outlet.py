@@ -72,12 +72,15 @@ class Outlet:
             except (RateLimitedError, UnreachableError) as exc:
                 await patience.wait_after(exc, chat)
 
+    def in_parts(self, chat: ChatRef, text: str) -> list[str]:
+        """A text as the messages that it takes to say it there."""
+        caps = self.caps(chat)
+        return split(text, caps.max_length, caps.length) if caps.max_length else [text]
+
     async def notice(self, chat: ChatRef, text: str, *, reply_to: MessageId | None = None) -> None:
         """Say something that is no part of a conversation; it is only logged if nobody can be told."""
-        caps = self.caps(chat)
-        parts = split(text, caps.max_length, caps.length) if caps.max_length else [text]
         try:
-            for part in parts:
+            for part in self.in_parts(chat, text):
                 post = partial(self.adapter.notice, chat, part, reply_to=reply_to)
                 await self.until_accepted(chat, post, Priority.MESSAGE)
         except BotError as exc:

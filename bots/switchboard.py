@@ -13,7 +13,6 @@ from bots.errors import BotError
 from bots.message import Button, ChatRef, MessageId
 from bots.operators import Operators
 from bots.outlet import Outlet
-from bots.split import split
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +52,8 @@ class Switchboard:
         if outlet is None:
             logger.warning("nothing can be said in %s: its account is not served at the moment", chat.key)
             return None
-        caps = outlet.caps(chat)
-        parts = split(text, caps.max_length, caps.length) if caps.max_length else [text]
-        shown = tuple(buttons) if caps.has_buttons else ()
+        parts = outlet.in_parts(chat, text)
+        shown = tuple(buttons) if outlet.caps(chat).has_buttons else ()
         id = None
         try:
             for number, part in enumerate(parts, start=1):

@@ -126,7 +126,7 @@ class AdminPlugin(Plugin):
     ) -> str:
         """List the plugins, switch one on or off in this chat, or load one anew."""
         if action is None:
-            off = await call.conversation.plugins_off()
+            off = await self._host.off_in(call.message.chat)
             return "\n".join(_described(each, is_off=each.name in off) for each in self._host.listing())
         if not name:
             return f"Which one? /plugins {action} NAME; /plugins lists them."

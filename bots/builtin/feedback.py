@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from bots.bounded import remember
 from bots.chatlog import ChatLog, FeedbackSource
 from bots.message import MessageId, Segment, Text
-from bots.plugins import ButtonPressed, ChatRef, Context, Feedback, Message, Plugin, Reacted, User
+from bots.plugins import ButtonPressed, ChatRef, Context, Feedback, Message, Plugin, PluginHost, Reacted, User
 
 THANKS = "Thank you, I have noted it."
 WAIT_FOR = timedelta(minutes=10)
@@ -35,8 +35,8 @@ class FeedbackPlugin(Plugin):
     summary = "telling me what was good, and what would have been better"
     version = "1"
 
-    def __init__(self, log: ChatLog) -> None:
-        self._log = log
+    def __init__(self, host: PluginHost, log: ChatLog) -> None:
+        self._host, self._log = host, log
         self._awaited: dict[tuple[ChatRef, str], _Awaited] = {}
 
     async def setup(self, ctx: Context[Any]) -> None:
@@ -72,8 +72,7 @@ class FeedbackPlugin(Plugin):
         return is_ours
 
     async def _tell_others(self, feedback: Feedback) -> None:
-        off = (await self._log.chat_settings(feedback.chat)).plugins_off
-        await self._ctx.hooks.on_feedback.tell(feedback, off=off)
+        await self._ctx.hooks.on_feedback.tell(feedback, off=await self._host.off_in(feedback.chat))
 
     # Better answers.
 

@@ -38,7 +38,7 @@ def builtin_plugins(
         ChatPlugin(),
         PersonaPlugin(),
         ModelPlugin(registry),
-        FeedbackPlugin(log),
+        FeedbackPlugin(host, log),
         PrivacyPlugin(log, retention_days=retention_days, training_retention_days=training_retention_days),
         AdminPlugin(host, operators),
         RetrainPlugin(log),

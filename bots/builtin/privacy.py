@@ -84,14 +84,15 @@ class PrivacyPlugin(Plugin):
         verdicts = await self._log.consents.verdicts(user, chat)
         keep, train = verdicts[Purpose.MEMORY], verdicts[Purpose.TRAINING]
         kept, copied = _for_days(self._retention_days), _for_days(self._training_retention_days)
+        remembered = "it is remembered" if keep.is_allowed else "it is not remembered"
+        used = "it may be used" if train.is_allowed else "it is not used"
         config = self._ctx.config
         lines = [
             f"What you write to me is kept {kept}, encrypted, so that I can follow our conversation. What is not said "
             "to me is not kept.",
-            f"Of what you write to me here: {_decided('it is remembered', 'it is not remembered', keep.is_allowed)} "
-            f"({keep.rule}: {keep.reason})",
-            f"For training: {_decided('it may be used', 'it is not used', train.is_allowed)} "
-            f"({train.rule}: {train.reason}) Copies for training, if you agree to them, are kept {copied}.",
+            f"Of what you write to me here: {remembered} ({keep.rule}: {keep.reason})",
+            f"For training: {used} ({train.rule}: {train.reason}) Copies for training, if you agree to them, are kept "
+            f"{copied}.",
             "/consent shows and changes what you have agreed to. /export gives you a copy of all I have of you, and "
             "/forget removes it.",
             *([f"The whole policy: {config.policy_url}"] if config.policy_url else []),
@@ -117,7 +118,7 @@ class PrivacyPlugin(Plugin):
                 message.author, message.chat, wording, ConsentSource.COMMAND, is_granted=bool(answer)
             )
         await shown.set(SHOWN.format(purpose), wording.id)
-        text = f"{WORDINGS[purpose].text}\n\nDo you agree? `/consent {purpose} yes` or `no` says so"
+        text = f"{wording.text}\n\nDo you agree? `/consent {purpose} yes` or `no` says so"
         return await self._offer(message.chat, text, self._agree(wording.id), self._disagree(wording.id))
 
     async def _offer(self, chat: ChatRef, text: str, *buttons: Button) -> str | None:
@@ -164,7 +165,8 @@ class PrivacyPlugin(Plugin):
             if given is None:
                 said = "you have said nothing"
             else:
-                said = f"{_yes(given.is_granted)} since {given.at:%Y-%m-%d}, by {given.source} ({given.wording_id})"
+                answer = "yes" if given.is_granted else "no"
+                said = f"{answer} since {given.at:%Y-%m-%d}, by {given.source} ({given.wording_id})"
             lines.append(f"{purpose}: {said}. `/consent {purpose}` says what that is.")
         return "\n".join(["What you have agreed to in this chat:", *lines])
 
@@ -231,14 +233,6 @@ class PrivacyPlugin(Plugin):
 
 def _for_days(days: int) -> str:
     return f"for {days} days" if days else "until you have me forget it"
-
-
-def _yes(is_so: bool) -> str:
-    return "yes" if is_so else "no"
-
-
-def _decided(yes: str, no: str, is_so: bool) -> str:
-    return yes if is_so else no
 
 
 def _told(forgotten: Forgotten, where: str) -> str:

@@ -121,7 +121,7 @@ class Guard:
             logger.warning("%s of the plugin %s came to nothing: %s", what, scope.plugin, error)
             return HandlerFailedError(str(error))
         reason = in_words(error)
-        logger.error("%s of the plugin %s failed: %s\n%s", what, scope.plugin, reason, _where(error))
+        logger.error("%s of the plugin %s failed: %s\n%s", what, scope.plugin, reason, traceback_of(error))
         return self._fault(scope, what, f"failed with {reason}", error)
 
     def _fault(self, scope: Scope, what: str, reason: str, error: BaseException | None = None) -> HandlerFailedError:
@@ -145,7 +145,7 @@ def in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"
 
 
-def _where(error: BaseException) -> str:
+def traceback_of(error: BaseException) -> str:
     """The traceback, without the messages of errors: logging those may fail, as they are a plugin's."""
     return "".join(traceback.format_tb(error.__traceback__)).rstrip()
 

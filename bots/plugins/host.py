@@ -6,7 +6,6 @@ Knows nothing of any one plugin.
 import asyncio
 import logging
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Self
 from pydantic import BaseModel
 
 from bots.budget import Clock, Sleep
-from bots.chatlog import ChatLog
+from bots.chatlog import ChatLog, ChatSettings
 from bots.commands import CommandTable
 from bots.companion import companion
 from bots.errors import PluginError
@@ -25,7 +24,7 @@ from bots.message import Button, ButtonPressed, ChatRef, Message
 from bots.plugins.config import load_config
 from bots.plugins.context import COMMAND_WITHIN_S, Context, Speaker, Surroundings, available_at, available_in
 from bots.plugins.discovery import Source, find_plugins
-from bots.plugins.guard import Fault, FaultLimit, Guard, HandlerFailedError, in_words, is_done_within
+from bots.plugins.guard import Fault, FaultLimit, Guard, HandlerFailedError, in_words, is_done_within, traceback_of
 from bots.plugins.hooks import ACT_WITHIN_S, Hooks
 from bots.plugins.plugin import Plugin, check_plugin
 from bots.plugins.registrations import Listener, Registrations
@@ -235,8 +234,7 @@ class PluginHost:
     def _problem(self, name: str, problem: str, error: BaseException) -> PluginError:
         """Note why a plugin is not there."""
         self._problems[name] = problem
-        where = "".join(traceback.format_tb(error.__traceback__)).rstrip()
-        logger.warning("the plugin %s %s\n%s", name, problem, where)
+        logger.warning("the plugin %s %s\n%s", name, problem, traceback_of(error))
         return PluginError(f"the plugin {name} {problem}")
 
     def _foreign(self, name: str) -> _Loaded:
@@ -333,11 +331,10 @@ class PluginHost:
             f"`/plugins reload {name}` loads it again."
         )
 
-    async def until_changed(self, since: int) -> int:
-        """Wait until plugins have come or gone; `since` is a `num_changes`, and so is what it returns."""
+    async def until_changed(self, since: int) -> None:
+        """Wait until plugins have come or gone since `num_changes` was `since`."""
         while self.num_changes == since:
             await self._changed.wait()
-        return self.num_changes
 
     def _note_change(self) -> None:
         self.num_changes += 1
@@ -355,9 +352,12 @@ class PluginHost:
         """Let `tell` know of everything of a plugin that goes wrong from now on, besides the log."""
         self._guard.on_fault = tell
 
-    async def off_in(self, chat: ChatRef) -> frozenset[str]:
-        """The plugins that people have switched off in a chat, or in the chat that a thread is in."""
-        switched_off = (await self._log.chat_settings(chat)).plugins_off
+    async def off_in(self, chat: ChatRef, settings: ChatSettings | None = None) -> frozenset[str]:
+        """The plugins that people have switched off in a chat, or in the chat that a thread is in.
+
+        `settings` are the chat's, if they are at hand.
+        """
+        switched_off = (settings or await self._log.chat_settings(chat)).plugins_off
         if chat.thread is not None:
             switched_off |= (await self._log.chat_settings(chat.parent)).plugins_off
         return frozenset(

@@ -756,6 +756,7 @@ async def test_a_plugin_that_is_off_in_a_chat_is_off_in_its_threads(chat_log, tm
     async with serving(chat_log, named=["greeter"], folder=tmp_path) as stage:
         await stage.told("/plugins off greeter")
         assert "switched off" in await stage.told("/greet", replace(CHAT, thread="7"))
+        assert "greets (off in this chat)" in await stage.told("/plugins", replace(CHAT, thread="7"))
 
 
 async def test_an_installed_plugin_takes_along_only_what_was_imported_for_it(chat_log, tmp_path, monkeypatch):
