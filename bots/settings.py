@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bots.operators import operator_ids
+from engine.persona import DEFAULT_PERSONA
 
 
 def tokens_in(setting: SecretStr) -> tuple[str, ...]:
@@ -24,7 +25,7 @@ class BotSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BOTS_", frozen=True, extra="ignore")
 
     persona: str = Field(
-        default="You are a helpful and friendly AI assistant named Mynah, and you like to chat.",
+        default=DEFAULT_PERSONA,
         description="System message of new conversations, empty for none. Short, and measured: of those tried "
         "it is the one with which the default model answers most simple questions right (docs/experiments.md).",
     )

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.bundle import TEMPLATE_NAME, TOKENIZER_NAME, Bundle
 from engine.chat_template import ChatTemplate
-from engine.errors import ChatTemplateError, PromptTooLongError
+from engine.errors import BundleError, ChatTemplateError, PromptTooLongError
 from engine.generation import ChatMessage
 from engine.tokenizer import Tokenizer
 
@@ -32,6 +33,22 @@ class Prompt:
     def sha256(self) -> str:
         """Hash of the exact token ids."""
         return hashlib.sha256(np.asarray(self.ids, dtype="<i4").tobytes()).hexdigest()
+
+
+def text_parts(bundle: Bundle) -> tuple[ChatTemplate, Tokenizer]:
+    """What turns conversations into token ids for the model of a bundle, in serving and in training.
+
+    Raises:
+        BundleError: A file cannot be read, or is no tokeniser.
+        ChatTemplateError: The template is broken.
+    """
+    path = bundle.file(TEMPLATE_NAME)
+    try:
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"{path} cannot be read ({error}); export the model again") from error
+    tokenizer = Tokenizer.open(bundle.file(TOKENIZER_NAME), source)
+    return ChatTemplate(source, bundle.manifest.tokens.special, tokenizer.control_tokens), tokenizer
 
 
 class PromptBuilder:

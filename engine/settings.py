@@ -81,7 +81,8 @@ def load_settings(kind: type[AnySettings], env_file: Path = ENV_FILE) -> AnySett
         SettingsError: A value is out of range, or a key is misspelt; names the nearest valid key.
     """
     prefix = kind.model_config.get("env_prefix", "")
-    valid = {f"{prefix}{name}".upper() for name in kind.model_fields}
+    # A field with an alias is another package's setting.
+    valid = {str(field.validation_alias or f"{prefix}{name}").upper() for name, field in kind.model_fields.items()}
     _refuse_misspelt((key for key in os.environ if key.upper().startswith(prefix)), valid, "the environment")
     _refuse_misspelt(_suspects(dotenv_values(env_file), prefix, valid), valid, str(env_file))
     try:

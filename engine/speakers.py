@@ -29,10 +29,15 @@ Piece = str | Called
 
 @dataclass(frozen=True)
 class Utterance:
-    """What someone said; `speaker` is None for the bot."""
+    """What someone said; `speaker` is None for the bot.
+
+    Attributes:
+        is_typed: Whether a person wrote what the bot says here; what people say themselves, they always do.
+    """
 
     speaker: str | None
     pieces: tuple[Piece, ...]
+    is_typed: bool = False
 
 
 class Cast:
@@ -89,7 +94,8 @@ class Cast:
 
     def _message(self, utterance: Utterance) -> ChatMessage:
         if utterance.speaker is None:
-            return ChatMessage("assistant", self._text(utterance.pieces))
+            is_typed = utterance.is_typed and self._is_shared
+            return ChatMessage("assistant", self._text(utterance.pieces, is_typed=is_typed))
         if not self._is_shared:
             return ChatMessage("user", self._text(utterance.pieces))
         tag = self.tag(utterance.speaker)

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeVar
 
-from engine.bundle import GRAPH_NAME, TEMPLATE_NAME, TOKENIZER_NAME, Bundle
-from engine.chat_template import ChatTemplate
+from engine.bundle import GRAPH_NAME, Bundle
 from engine.errors import (
     BundleError,
     EngineClosedError,
@@ -28,13 +27,13 @@ from engine.errors import (
 )
 from engine.generation import Completion, FinishReason, Generation, GenerationRequest, TokenLogprob
 from engine.metrics import Metrics, MetricsSnapshot
-from engine.prompt import Prompt, PromptBuilder
+from engine.prompt import Prompt, PromptBuilder, text_parts
 from engine.sampling import FloatArray, Sampled, SamplerState, sample
 from engine.scheduler import Decode, Prefill, Scheduler, Sequence, StepPlan
 from engine.session import Session
 from engine.settings import EngineSettings
 from engine.stopping import StopMatcher
-from engine.tokenizer import TextStream, Tokenizer
+from engine.tokenizer import TextStream
 
 logger = logging.getLogger(__name__)
 
@@ -74,11 +73,9 @@ class Worker:
         """Use `load`, which reads the files; `session` is the loaded graph."""
         self.version = bundle.version
         self._session = session
-        template = _read_template(bundle)
-        self._tokenizer = Tokenizer.open(bundle.file(TOKENIZER_NAME), template)
+        template, self._tokenizer = text_parts(bundle)
+        self._prompts = PromptBuilder(template, self._tokenizer)
         tokens = bundle.manifest.tokens
-        control = self._tokenizer.control_tokens
-        self._prompts = PromptBuilder(ChatTemplate(template, tokens.special, control), self._tokenizer)
         self._stop_ids, self._stop_strings = frozenset(tokens.stop_ids), tokens.stop_strings
         self._scheduler = Scheduler(
             num_slots=session.num_slots, max_batch=settings.max_batch, chunk_tokens=settings.prefill_chunk
@@ -387,11 +384,3 @@ def _warm_up(session: Session) -> None:
     """Run both kinds of step once: a graph that cannot run is refused before it gets a request."""
     logits = session.prefill(0, [0] * WARM_UP_TOKENS, 0, [WARM_UP_TOKENS - 1])
     session.decode([int(logits[0].argmax())], [WARM_UP_TOKENS])
-
-
-def _read_template(bundle: Bundle) -> str:
-    path = bundle.file(TEMPLATE_NAME)
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"{path} cannot be read ({error}); export the model again") from error

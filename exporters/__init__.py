@@ -1,4 +1,7 @@
-"""A PyTorch checkpoint in, a verified bundle for the engine out."""
+"""A PyTorch checkpoint in, a verified bundle for the engine out.
+
+The names here load quickly; `exporters.pipeline`, which does the work, loads PyTorch.
+"""
 
 from exporters.checkpoint import Checkpoint
 from exporters.errors import (
@@ -12,12 +15,10 @@ from exporters.errors import (
     ToleranceError,
     UnsupportedModelError,
 )
-from exporters.pipeline import NUM_STAGES, Recipe, export
 from exporters.progress import Progress
 from exporters.settings import ExporterSettings
 
 __all__ = [
-    "NUM_STAGES",
     "Checkpoint",
     "DiskFullError",
     "ExportError",
@@ -26,10 +27,8 @@ __all__ = [
     "OutputError",
     "PrecisionError",
     "Progress",
-    "Recipe",
     "SourceError",
     "SourceUnreachableError",
     "ToleranceError",
     "UnsupportedModelError",
-    "export",
 ]

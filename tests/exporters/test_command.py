@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, OPTConfig, OPTForCausalLM
 
 from engine.bundle import Bundle
-from exporters import PrecisionError, Recipe, ToleranceError, pipeline
+from exporters import PrecisionError, ToleranceError, pipeline
 from exporters.__main__ import main
+from exporters.pipeline import Recipe
 from exporters.progress import Progress
 from tests.tiny_models import save_checkpoint, save_tokenizer
 
