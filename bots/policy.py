@@ -53,12 +53,13 @@ WORDINGS: Mapping[Purpose, Wording] = MappingProxyType(
             "at any time with /consent memory yes and /consent memory no, and delete everything with /forget.",
         ),
         Purpose.TRAINING: Wording(
-            "training-1",
+            "training-2",
             Purpose.TRAINING,
             "May the operator of this bot use what you say to me to train the language model that writes my answers?\n"
             "What: the messages that you address to me from now on in this chat (in a private chat, by name, as a "
-            "reply or as a command), corrections that you suggest, and my answers to them. Not what you say to "
-            "others, not what you said before, and nothing from any other chat.\n"
+            "reply or as a command), my answers to them, and what you make of my answers: corrections that you "
+            "suggest, ratings, and that you had me answer anew. Not what you say to others, not what you said before, "
+            "and nothing from any other chat.\n"
             "For what: to make a new version of the model, which this bot then answers with. A copy is kept encrypted, "
             "under a made-up name in place of yours, for as long as /privacy says. What a model has learnt may show in "
             "its answers to other people.\n"

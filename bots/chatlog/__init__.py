@@ -3,6 +3,7 @@
 Meets other packages at `ChatLog` and at the tables in `bots.chatlog.schema`; knows nothing of platforms.
 """
 
+from bots.chatlog.files import FileCipher
 from bots.chatlog.log import ChatLog
 from bots.chatlog.records import (
     AnswerState,
@@ -23,6 +24,7 @@ from bots.chatlog.records import (
     RequestState,
     Rotation,
     TrainableMessage,
+    TrainableRating,
     TrainableTurn,
     TrainingCounts,
     TrainingRole,
@@ -31,6 +33,7 @@ from bots.chatlog.records import (
 )
 from bots.chatlog.retention import keep_retention
 from bots.chatlog.settings import DatabaseSettings, PolicySettings
+from bots.errors import DatabaseError
 
 __all__ = [
     "AnswerState",
@@ -38,8 +41,10 @@ __all__ = [
     "ChatSettings",
     "ConsentEntry",
     "ConsentSource",
+    "DatabaseError",
     "DatabaseSettings",
     "FeedbackSource",
+    "FileCipher",
     "Forgotten",
     "LogStats",
     "LoggedAnswer",
@@ -54,6 +59,7 @@ __all__ = [
     "RequestState",
     "Rotation",
     "TrainableMessage",
+    "TrainableRating",
     "TrainableTurn",
     "TrainingCounts",
     "TrainingRole",

@@ -108,6 +108,7 @@ async def _policy(log: ChatLog, _: argparse.Namespace, __: DatabaseSettings, set
     print(f"\nmay be trained on: {sum(counts.passing.values())} turns of the training log")
     for name, number in sorted(counts.passing.items()):
         print(f"  {number:6} {name}: {GROUNDS[name]}")
+    print(f"with {counts.ratings} ratings of their answers")
     print(f"\nmay not: {sum(counts.refused.values())} turns of the conversations")
     for rule in RULES:
         if rule.purpose is Purpose.TRAINING and rule.name in counts.refused:

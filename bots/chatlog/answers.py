@@ -6,7 +6,7 @@ Statements only: the caller brings the transaction.
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, delete, literal, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, case, delete, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bots.chatlog import content, passing, samples
@@ -18,6 +18,9 @@ from bots.chatlog.places import CONTENT
 from bots.chatlog.records import SETTLED, UNSETTLED, AnswerState, QuestionState
 from bots.chatlog.schema import UtcTime, messages, posts
 from bots.message import MessageId, Segment
+
+_asked = messages.alias("asked")
+_answer = messages.alias("answer")
 
 # States of a question that an answer's end decides; what was cancelled meanwhile stays so.
 DECIDED_BY_ANSWER = (QuestionState.WAITING, QuestionState.ANSWERED, QuestionState.FAILED)
@@ -33,6 +36,7 @@ async def begin(connection: AsyncConnection, chat: ChatRow, question_ids: Sequen
     before = await _answers_before(connection, [row.answer_id for row in asked if row.answer_id is not None])
     turn = min([row.id for row in asked] + [row.turn for row in before])
     replaces = before[-1].id if before and before[-1].state in SETTLED else None
+    is_retry = len(before) == 1 and await _questions_of(connection, before[0].id) == {row.id for row in asked}
     remembers_others = await samples.remembers_others(connection, chat, turn, {row.author_id for row in asked})
     answer_id = await _insert(connection, chat, turn, replaces, now, remembers_others=remembers_others)
     # Context stays with the turn that it stood beside first.
@@ -41,7 +45,7 @@ async def begin(connection: AsyncConnection, chat: ChatRow, question_ids: Sequen
     )
     await connection.execute(update(messages).where(takes).values(answer_id=answer_id))
     if before:
-        await _supersede(connection, [row.id for row in before], answer_id)
+        await _supersede(connection, [row.id for row in before], answer_id, is_retry=is_retry)
     return answer_id
 
 
@@ -53,6 +57,12 @@ async def _questions(connection: AsyncConnection, chat: ChatRow, ids: Sequence[i
     if strange := set(ids) - {row.id for row in rows}:
         raise ValueError(f"rows {sorted(strange)} are no messages of {chat.ref.key}")
     return rows
+
+
+async def _questions_of(connection: AsyncConnection, answer_id: int) -> set[int]:
+    is_asked = (messages.c.role == "user") & (messages.c.state != QuestionState.CONTEXT)
+    found = select(messages.c.id).where(messages.c.answer_id == answer_id, is_asked)
+    return set((await connection.execute(found)).scalars())
 
 
 async def _answers_before(connection: AsyncConnection, ids: Sequence[int]) -> Sequence[AnyRow]:
@@ -81,13 +91,15 @@ async def _insert(
         turn=turn,
         replaces=replaces,
         remembers_others=remembers_others,
+        is_comparable=True,
     )
     return int((await connection.execute(statement.returning(messages.c.id))).scalar_one())
 
 
-async def _supersede(connection: AsyncConnection, old_ids: Sequence[int], new_id: int) -> None:
+async def _supersede(connection: AsyncConnection, old_ids: Sequence[int], new_id: int, *, is_retry: bool) -> None:
     old = update(messages).where(messages.c.id.in_(old_ids))
-    await connection.execute(old.values(state=AnswerState.SUPERSEDED))
+    is_comparable = messages.c.is_comparable & (messages.c.state == AnswerState.DELIVERED) & literal(is_retry)
+    await connection.execute(old.values(state=AnswerState.SUPERSEDED, is_comparable=is_comparable))
     beside = (messages.c.answer_id.in_(old_ids)) & (messages.c.state == QuestionState.CONTEXT)
     await connection.execute(update(messages).where(beside).values(answer_id=new_id))
     # Two answers can leave their places to one, but it has one part 0: the newest one's.
@@ -101,7 +113,23 @@ async def join(connection: AsyncConnection, answer_id: int, question_ids: Sequen
         await hold(connection, chat)
         await _questions(connection, chat, question_ids)
         joins = messages.c.id.in_(question_ids) & messages.c.answer_id.is_(None)
-        await connection.execute(update(messages).where(joins).values(answer_id=answer_id))
+        if (await connection.execute(update(messages).where(joins).values(answer_id=answer_id))).rowcount:
+            await _set_incomparable(connection, _replaced_by(answer_id))
+
+
+async def outdate(connection: AsyncConnection, question_id: int) -> None:
+    """Note that a question has changed: its answer, and the one before, are answers to something else."""
+    answer = select(_asked.c.answer_id).where(_asked.c.id == question_id).scalar_subquery()
+    await _set_incomparable(connection, (messages.c.id == answer) | _replaced_by(answer))
+
+
+def _replaced_by(answer_id: int | ScalarSelect[int]) -> ColumnElement[bool]:
+    replaced = select(_answer.c.replaces).where(_answer.c.id == answer_id).scalar_subquery()
+    return messages.c.id == replaced
+
+
+async def _set_incomparable(connection: AsyncConnection, condition: ColumnElement[bool]) -> None:
+    await connection.execute(update(messages).where(condition).values(is_comparable=False))
 
 
 async def write(

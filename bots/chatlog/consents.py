@@ -45,10 +45,11 @@ class Consents:
 
         Returns:
             False if nobody has agreed to anything: another text was shown, or who wants to be trained on is no
-            person. A refusal always counts.
+            person, but a bot, a group or a channel. A refusal always counts.
         """
         is_outdated = wording_id not in {None, WORDINGS[purpose].id}
-        if is_granted and (is_outdated or (purpose is Purpose.TRAINING and not user.is_person)):
+        is_nobody = user.is_bot or not user.is_person
+        if is_granted and (is_outdated or (purpose is Purpose.TRAINING and is_nobody)):
             return False
         archive = self._archive
         async with archive.write() as connection:

@@ -22,10 +22,21 @@ from bots.chatlog.schema import (
     posts,
     requests,
     training_messages,
+    training_ratings,
 )
 
 # Tables of which only the number of rows is told.
-OTHERS = (training_messages, corrections, people, consents, lineage, plugin_data, requests, notices)
+OTHERS = (
+    training_messages,
+    training_ratings,
+    corrections,
+    people,
+    consents,
+    lineage,
+    plugin_data,
+    requests,
+    notices,
+)
 
 
 async def count(connection: AsyncConnection, name: str) -> LogStats:

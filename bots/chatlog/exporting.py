@@ -17,7 +17,7 @@ from bots.chatlog.cipher import Cipher
 from bots.chatlog.database import AnyRow
 from bots.chatlog.places import CONTENT, CORRECTION, TRAINING, place
 from bots.chatlog.records import ConsentEntry, Person
-from bots.chatlog.schema import chats, corrections, feedback, messages, requests, training_messages
+from bots.chatlog.schema import chats, corrections, feedback, messages, requests, training_messages, training_ratings
 from bots.message import Attachment, Segment, plain_text
 
 # A format number, for whoever reads an export with a program.
@@ -156,7 +156,7 @@ async def _under_pseudonym(
     connection: AsyncConnection, cipher: Cipher, pseudonym: str | None, places: dict[int, ChatRow]
 ) -> dict[str, object]:
     if pseudonym is None:
-        return {"pseudonym": None, "consents": [], "training": [], "model_versions": []}
+        return {"pseudonym": None, "consents": [], "training": [], "training_ratings": [], "model_versions": []}
     chat_keys = {chat.uuid: chat.ref.key for chat in places.values()}
     found = select(training_messages).where(training_messages.c.pseudonym == pseudonym)
     rows = (await connection.execute(found.order_by(training_messages.c.id))).all()
@@ -164,6 +164,7 @@ async def _under_pseudonym(
         "pseudonym": pseudonym,
         "consents": [_consent(entry, chat_keys) for entry in await ledger.history(connection, pseudonym)],
         "training": [_copy(cipher, row, chat_keys) for row in rows],
+        "training_ratings": await _ratings(connection, pseudonym, chat_keys),
         "model_versions": list(await lineage.saw(connection, pseudonym)),
     }
 
@@ -190,6 +191,24 @@ def _copy(cipher: Cipher, row: AnyRow, chat_keys: dict[str, str]) -> dict[str, o
         "wording": row.wording_id,
         **_read(cipher, place(TRAINING, row.chat_uuid), row.content),
     }
+
+
+async def _ratings(connection: AsyncConnection, pseudonym: str, chat_keys: dict[str, str]) -> list[dict[str, object]]:
+    found = select(training_ratings, training_messages.c.chat_uuid, training_messages.c.message_id)
+    found = found.join(training_messages).where(training_ratings.c.pseudonym == pseudonym)
+    return [
+        {
+            "chat": chat_keys.get(row.chat_uuid),
+            "answer": row.message_id,
+            "score": row.score,
+            "source": row.source,
+            "given_at": _time(row.given_at),
+            "kept_at": _time(row.kept_at),
+            "rule": row.rule,
+            "wording": row.wording_id,
+        }
+        for row in (await connection.execute(found.order_by(training_ratings.c.id))).all()
+    ]
 
 
 def _on(person: Person) -> Any:

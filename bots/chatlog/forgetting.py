@@ -17,6 +17,7 @@ from bots.chatlog.chats import ChatRow
 from bots.chatlog.ledger import Author
 from bots.chatlog.records import ConsentSource, Forgotten, Person
 from bots.chatlog.schema import chats, corrections, feedback, messages, posts, requests
+from bots.chatlog.training import Withdrawn
 from bots.message import ChatRef
 from bots.policy import Purpose
 
@@ -70,13 +71,13 @@ async def forget(connection: AsyncConnection, person: Person, chat: ChatRef | No
         messages.c.chat_id.in_(select(chats.c.id).where(is_here)),
         await chat_rows.private_chats(connection, person, pseudonym, is_here),
     )
-    num_training, num_consents = 0, 0
+    withdrawn, num_consents = Withdrawn(), 0
     versions: tuple[str, ...] = ()
     if pseudonym is not None:
         num_consents = await _withdraw(connection, pseudonym, is_here if chat is not None else None, person, now)
-        num_training = await training.withdraw(connection, person, pseudonym, chat)
+        withdrawn = await training.withdraw(connection, person, pseudonym, chat)
         versions = await lineage.saw(connection, pseudonym)
-    num_training += await training.remove_chat(connection, [row.uuid for row in reach.chats])
+    num_removed = await training.remove_chat(connection, [row.uuid for row in reach.chats])
     num_data = await _remove_data(connection, reach, is_everywhere=chat is None)
     num_requests = await _remove_requests(connection, person, chat)
     removed = await _remove_talk(connection, reach)
@@ -86,7 +87,8 @@ async def forget(connection: AsyncConnection, person: Person, chat: ChatRef | No
         await lineage.mark_forgotten(connection, pseudonym, now)
     return Forgotten(
         **removed,
-        training_messages=num_training,
+        training_messages=withdrawn.messages + num_removed,
+        training_ratings=withdrawn.ratings,
         plugin_data=num_data,
         requests=num_requests,
         chats=len(reach.chats),

@@ -1,4 +1,4 @@
-"""The rows that say whose words each model has seen.
+"""The rows that say whose words each model has seen, and whose ratings of them.
 
 Statements only: the caller brings the transaction.
 """
@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bots.chatlog.database import insert
-from bots.chatlog.schema import lineage, training_messages
+from bots.chatlog.schema import lineage, training_messages, training_ratings
 
 # Values in one statement: SQLite takes 32766.
 BATCH = 1000
@@ -20,7 +20,7 @@ BATCH = 1000
 async def note(
     connection: AsyncConnection, model_version: str, message_ids: Sequence[int], now: datetime
 ) -> frozenset[int]:
-    """Write down who speaks in some messages; returns those that are in the training log no more."""
+    """Write down who speaks in some messages or rates them; returns those that are in the training log no more."""
     spoken: Counter[str] = Counter()
     there: set[int] = set()
     for start in range(0, len(message_ids), BATCH):
@@ -29,6 +29,8 @@ async def note(
         for row in (await connection.execute(found.where(training_messages.c.message_id.in_(ids)))).all():
             there.add(row.message_id)
             spoken[row.pseudonym] += 1
+        rated = select(training_ratings.c.pseudonym).join(training_messages)
+        spoken.update((await connection.execute(rated.where(training_messages.c.message_id.in_(ids)))).scalars())
     spoken.pop("", None)
     for pseudonym, number in sorted(spoken.items()):
         values = {"num_messages": number, "noted_at": now}

@@ -23,11 +23,13 @@ from bots.chatlog import (
     database,
     exporting,
     feedback,
+    files,
     forgetting,
     ledger,
     memory,
     moving,
     questions,
+    ratings,
     retention,
     rotation,
     training,
@@ -35,6 +37,7 @@ from bots.chatlog import (
 from bots.chatlog.archive import Archive
 from bots.chatlog.consents import Consents
 from bots.chatlog.corrections import Corrections
+from bots.chatlog.files import FileCipher
 from bots.chatlog.mailbox import Mailbox
 from bots.chatlog.plugindata import PluginData
 from bots.chatlog.records import (
@@ -113,6 +116,10 @@ class ChatLog:
                 raise DatabaseError(f"another process serves {platform} {account} with this database; end it")
             yield
 
+    async def file_cipher(self) -> FileCipher:
+        """What other packages encrypt their files with, in which people's words are."""
+        return await files.cipher_of(self._archive)
+
     # What people say
 
     async def receive(self, message: Message, state: QuestionState, *, addressed: frozenset[Addressed]) -> int | None:
@@ -183,6 +190,7 @@ class ChatLog:
         async with self._archive.write() as connection:
             row_id = await questions.edit(connection, self._cipher, chat, event)
             if row_id is not None:
+                await answers.outdate(connection, row_id)
                 await self.training.refresh(connection, [row_id])
             elif not await questions.is_there(connection, chat, event.id):
                 await training.delete_messages(connection, chat, [event.id])
@@ -301,12 +309,21 @@ class ChatLog:
     async def give_feedback(
         self, chat: ChatRef, message_id: MessageId, user_id: str, score: int, source: FeedbackSource
     ) -> bool:
-        """Keep what a person thinks of an answer: 1, -1, or 0 to take it back; False if it is no answer of ours."""
+        """Keep what a person thinks of an answer: 1, -1, or 0 to take it back; False if it is no answer of ours.
+
+        One that the log has lost by then is none any more. What the person thought of it goes from the training log.
+        """
         row = await self._archive.find(chat)
         if row is None:
             return False
         async with self._archive.write() as connection:
-            return await feedback.give(connection, row, message_id, user_id, score, source, self.now())
+            await chats.hold(connection, row)
+            answer_id = await feedback.give(connection, row, message_id, user_id, score, source, self.now())
+            if answer_id is None:
+                await ratings.take_back(connection, row, message_id, user_id, source)
+            else:
+                await self.training.rate(connection, row, answer_id)
+        return answer_id is not None
 
     # What is remembered
 

@@ -10,7 +10,7 @@ from bots.chatlog import ledger, places, plugindata, training
 from bots.chatlog.chats import COLUMNS, ChatRow, chat_row, find
 from bots.chatlog.cipher import Cipher
 from bots.chatlog.places import CONTENT, CORRECTION, TRAINING
-from bots.chatlog.schema import chats, corrections, messages, posts, training_messages
+from bots.chatlog.schema import chats, corrections, feedback, messages, posts, training_messages, training_ratings
 from bots.message import ChatRef
 
 # How the message ids of a place that a chat has left begin.
@@ -52,8 +52,13 @@ async def _mark_platform_ids(connection: AsyncConnection, chat: ChatRow) -> None
     for table, names in ((messages, ("platform_id", "reply_to")), (posts, ("platform_id",))):
         marked = {name: mark.concat(table.c[name]) for name in names}
         await connection.execute(update(table).where(table.c.chat_id == chat.id).values(marked))
-    copies = update(training_messages).where(training_messages.c.chat_uuid == chat.uuid)
-    await connection.execute(copies.values(platform_id=None))
+    copies = training_messages.c.chat_uuid == chat.uuid
+    for table, of_chat in (
+        (training_messages, copies),
+        (training_ratings, training_ratings.c.copy_id.in_(select(training_messages.c.id).where(copies))),
+        (feedback, feedback.c.message_id.in_(select(messages.c.id).where(messages.c.chat_id == chat.id))),
+    ):
+        await connection.execute(update(table).where(of_chat).values(platform_id=None))
 
 
 async def _merge(connection: AsyncConnection, cipher: Cipher, source: ChatRow, target: ChatRow) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from bots.message import Addressed, ChatRef, MessageId, Segment, User
+from bots.message import Addressed, Attachment, ChatRef, Mention, MessageId, Segment, User
 from bots.policy import Purpose
+from engine.speakers import Called, Piece
 
 
 class QuestionState(StrEnum):
@@ -257,13 +258,17 @@ class ConsentEntry:
 
 # Training
 
+# A person without a name: in prompts a tag, as when the model was asked.
+SOMEBODY = Called("somebody")
+
 
 class TrainingRole(StrEnum):
-    """Who speaks in what may be trained on."""
+    """Who speaks in what may be trained on, in the order in which a turn has it."""
 
     USER = "user"
     BOT = "bot"
     CORRECTION = "correction"  # what a person says that the bot should have said
+    REJECTED = "rejected"  # what the bot had said before it was asked to answer the same anew
 
 
 @dataclass(frozen=True)
@@ -284,21 +289,49 @@ class TrainableMessage:
     sent_at: datetime
     rule: str
 
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """What it says, without files; who is called by name is somebody: the copy does not know who."""
+        said = (SOMEBODY if isinstance(segment, Mention) else segment for segment in self.segments)
+        return tuple(
+            each if isinstance(each, Called) else each.text for each in said if not isinstance(each, Attachment)
+        )
+
+
+@dataclass(frozen=True)
+class TrainableRating:
+    """What one person who has agreed to training thinks of the answer in a turn.
+
+    Attributes:
+        score: 1 or -1.
+        source: How it was given; the newer way, if by two that agree.
+    """
+
+    pseudonym: str
+    score: int
+    source: FeedbackSource
+    given_at: datetime
+
 
 @dataclass(frozen=True)
 class TrainableTurn:
-    """What people asked, what the bot answered, and perhaps what it should have answered; in that order.
+    """What people asked, what the bot answered, and perhaps what it should or should not have answered.
 
     Attributes:
         chat_uuid: Tells turns of one chat from those of others, and nothing else.
+        is_shared: Whether several people may speak there, so that the model saw a tag before each.
+        messages: In the order of `TrainingRole`.
         model_version: What wrote the answer.
+        ratings: Of the answer, at most one per person; oldest first.
     """
 
     turn: int
     chat_uuid: str
     platform: str
+    is_shared: bool
     messages: tuple[TrainableMessage, ...]
     model_version: str | None
+    ratings: tuple[TrainableRating, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -308,10 +341,12 @@ class TrainingCounts:
     Attributes:
         passing: Turns of the training log by the rule that lets them be trained on today.
         refused: Turns of the conversations by the rule that refuses them, or their answers alone.
+        ratings: Of the answers in the turns that pass, each person's as one.
     """
 
     passing: dict[str, int]
     refused: dict[str, int]
+    ratings: int
 
 
 @dataclass(frozen=True)
@@ -323,6 +358,7 @@ class Forgotten:
         answers: Of the bot, to them.
         feedback: By the person, or on those answers; the same for `corrections`.
         training_messages: Of all turns in which the person speaks.
+        training_ratings: By the person.
         chats: Private ones, with their settings.
         consents: That were in force, and are withdrawn.
         model_versions: Models that have seen words of the person, and cannot unlearn them.
@@ -334,6 +370,7 @@ class Forgotten:
     feedback: int = 0
     corrections: int = 0
     training_messages: int = 0
+    training_ratings: int = 0
     plugin_data: int = 0
     requests: int = 0
     chats: int = 0

@@ -1,4 +1,4 @@
-"""The turns of conversations as the policy gate sees them: what was asked, what was answered, what was corrected.
+"""The turns of conversations as the policy gate sees them: what was asked, answered, corrected, and answered anew.
 
 Only reads. What a turn quotes is judged with it; so is, by a mark on its row, what an answer was written with in
 mind.
@@ -25,6 +25,10 @@ from bots.policy import Policy, Purpose, Verdict, Words, is_of_others, judge
 
 # Answers that people have seen as they stand.
 SHOWN = frozenset({AnswerState.DELIVERED, AnswerState.STOPPED})
+# What the bot's own model wrote.
+OURS = frozenset({TrainingRole.BOT, TrainingRole.REJECTED})
+# Answers of a turn that people had written anew, the newest; who asks on and on would fill the log with one question.
+MAX_REJECTED = 3
 # A correction is given in a dialog that the bot opens for it.
 CORRECTS = frozenset({Addressed.COMMAND})
 
@@ -35,6 +39,7 @@ ANSWER = (
     messages.c.sent_at,
     messages.c.model_version,
     messages.c.remembers_others,
+    messages.c.replaces,
 )
 
 # What stands in copies where somebody was called by name.
@@ -56,7 +61,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Sample:
-    """A turn: at least one question, the answer, and corrections of it.
+    """A turn: at least one question, the answer, corrections of it, and the answers that people had written anew.
 
     Attributes:
         quoted: How what the questions quote came about.
@@ -66,6 +71,7 @@ class Sample:
     questions: tuple[Piece, ...]
     answer: Piece
     corrections: tuple[Piece, ...]
+    rejected: tuple[Piece, ...] = ()
     quoted: tuple[Words, ...] = ()
 
     def verdict(self, policy: Policy) -> Verdict:
@@ -75,9 +81,13 @@ class Sample:
         return judge(Purpose.TRAINING, [*(piece.words for piece in self.questions), *self.quoted, answer], policy)
 
     def pieces(self, policy: Policy) -> tuple[Piece, ...]:
-        """What of a turn that may be trained on really may: an answer or a correction may not and yet spare it."""
-        later = (self.answer, *self.corrections)
-        return (*self.questions, *(p for p in later if judge(Purpose.TRAINING, [p.words], policy).is_allowed))
+        """What of a turn that may be trained on really may: an answer or a correction may not and yet spare it.
+
+        What was rejected is so in comparison with the answer, and does not stand without it.
+        """
+        answer = _allowed((self.answer,), policy)
+        rejected = _allowed(self.rejected, policy) if answer else ()
+        return (*self.questions, *answer, *_allowed(self.corrections, policy), *rejected)
 
     def rule(self, policy: Policy) -> str | None:
         """What refuses the turn, or else its answer; None if nothing does."""
@@ -85,6 +95,10 @@ class Sample:
             if not verdict.is_allowed:
                 return verdict.rule
         return None
+
+
+def _allowed(pieces: Iterable[Piece], policy: Policy) -> tuple[Piece, ...]:
+    return tuple(piece for piece in pieces if judge(Purpose.TRAINING, [piece.words], policy).is_allowed)
 
 
 async def of_turns(
@@ -102,9 +116,19 @@ async def of_turns(
     known = await ledger.authors(connection, chat.ref, people)
     pieces = [(row.answer_id, _question(cipher, chat, row, known)) for row in asked]
     later = [(row.message_id, _correction(cipher, chat, row, known)) for row in corrected]
+    before = [
+        (of, _answer(cipher, chat, row, TrainingRole.REJECTED)) for of, row in await _rejected(connection, answers)
+    ]
     quoted = await _quoted(connection, chat, ids, asked)
     return [
-        Sample(row.turn, questions, _answer(cipher, chat, row), _of(row.id, later), quoted.get(row.id, ()))
+        Sample(
+            row.turn,
+            questions,
+            _answer(cipher, chat, row, TrainingRole.BOT),
+            _of(row.id, later),
+            _of(row.id, before),
+            quoted.get(row.id, ()),
+        )
         for row in answers
         if (questions := _of(row.id, pieces))
     ]
@@ -129,6 +153,18 @@ async def _questions(connection: AsyncConnection, answer_ids: Sequence[int]) -> 
     is_asked = (messages.c.role == "user") & (messages.c.state != QuestionState.CONTEXT)
     found = columns.where(messages.c.answer_id.in_(answer_ids), is_asked).order_by(messages.c.id)
     return (await connection.execute(found)).all()
+
+
+async def _rejected(connection: AsyncConnection, answers: Iterable[AnyRow]) -> list[tuple[int, AnyRow]]:
+    """What people had asked to be answered anew, by the answer that stands now; oldest first."""
+    found: list[tuple[int, AnyRow]] = []
+    wanted = {row.replaces: row.id for row in answers if row.replaces is not None}
+    for _ in range(MAX_REJECTED):
+        is_one = messages.c.id.in_(wanted) & messages.c.is_comparable & (messages.c.state == AnswerState.SUPERSEDED)
+        rows = (await connection.execute(select(*ANSWER).where(is_one))).all() if wanted else ()
+        found += [(wanted[row.id], row) for row in rows]
+        wanted = {row.replaces: wanted[row.id] for row in rows if row.replaces is not None}
+    return sorted(found, key=lambda each: int(each[1].id))
 
 
 async def _quoted(
@@ -218,11 +254,11 @@ def _of_person(message_id: int, role: TrainingRole, said: Content | None, words:
     return Piece(message_id, role, author.pseudonym if author else "", _segments(said), words)
 
 
-def _answer(cipher: Cipher, chat: ChatRow, row: AnyRow) -> Piece:
+def _answer(cipher: Cipher, chat: ChatRow, row: AnyRow, role: TrainingRole) -> Piece:
     said = None if row.content is None else content.unpack(cipher.open(chat.place(CONTENT), row.content))
     words = answer_words(chat.ref.platform, row.sent_at)
     words = replace(words, is_deleted=said is None, remembers_others=row.remembers_others)
-    return Piece(row.id, TrainingRole.BOT, "", _segments(said), words, row.model_version)
+    return Piece(row.id, role, "", _segments(said), words, row.model_version)
 
 
 def _segments(said: Content | None) -> tuple[Segment, ...] | None:

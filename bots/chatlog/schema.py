@@ -115,6 +115,9 @@ messages = Table(
     Column("is_forwarded", Boolean, nullable=False, server_default=false()),  # bots.message.Message.is_forwarded
     # On the bot's rows: bots.policy.Words.remembers_others, which nobody can tell any more once those are gone.
     Column("remembers_others", Boolean, nullable=False, server_default=false()),
+    # On the bot's rows: whether one that takes its place is an answer to the same questions, word for word. Once one
+    # has, also whether this one had been delivered.
+    Column("is_comparable", Boolean, nullable=False, server_default=false()),
     CheckConstraint("role IN ('user', 'bot')", name="role"),
     UniqueConstraint("chat_id", "platform_id"),
     Index("ix_messages_turn", "chat_id", "turn"),
@@ -149,6 +152,7 @@ feedback = Table(
     Column("user_id", Text, nullable=False),
     Column("source", Text, nullable=False),  # records.FeedbackSource
     Column("score", SmallInteger, nullable=False),
+    Column("platform_id", Text),  # of the post that it was given to; empty once the chat has moved
     Column("given_at", UtcTime, nullable=False),
     CheckConstraint("score IN (-1, 1)", name="score"),
     UniqueConstraint("message_id", "user_id", "source"),
@@ -228,7 +232,7 @@ training_messages = Table(
     Column("wording_id", Text, nullable=False),  # what its author has agreed to; empty on the bot's rows
     Column("model_version", Text),  # on the bot's rows
     Column("kept_at", UtcTime, nullable=False),
-    CheckConstraint("role IN ('user', 'bot', 'correction')", name="role"),
+    CheckConstraint("role IN ('user', 'bot', 'correction', 'rejected')", name="role"),
     UniqueConstraint("message_id", "role", "pseudonym"),
     Index("ix_training_messages_turn", "turn"),
     Index("ix_training_messages_platform_id", "chat_uuid", "platform_id"),
@@ -238,14 +242,35 @@ training_messages = Table(
     sqlite_autoincrement=True,
 )
 
-# Whose words each model has seen.
+# What people think of the answers among them; gone with the copy of the answer, without which it tells nothing.
+training_ratings = Table(
+    "training_ratings",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("copy_id", Id, ForeignKey("training_messages.id", ondelete="CASCADE"), nullable=False),
+    Column("pseudonym", Text, nullable=False),
+    Column("source", Text, nullable=False),  # records.FeedbackSource
+    Column("score", SmallInteger, nullable=False),
+    # As in `feedback`: who takes it back is followed though the row there is gone.
+    Column("platform_id", Text),
+    Column("given_at", UtcTime, nullable=False),
+    Column("rule", Text, nullable=False),  # what let it in: bots.policy.Verdict.rule
+    Column("wording_id", Text, nullable=False),  # what the person has agreed to
+    Column("kept_at", UtcTime, nullable=False),
+    CheckConstraint("score IN (-1, 1)", name="score"),
+    UniqueConstraint("copy_id", "pseudonym", "source"),
+    Index("ix_training_ratings_pseudonym", "pseudonym"),
+    sqlite_autoincrement=True,
+)
+
+# Whose words and ratings each model has seen.
 lineage = Table(
     "lineage",
     metadata,
     Column("id", Id, primary_key=True),
     Column("model_version", Text, nullable=False),
     Column("pseudonym", Text, nullable=False),
-    Column("num_messages", Integer, nullable=False),
+    Column("num_messages", Integer, nullable=False),  # ratings count, too
     Column("noted_at", UtcTime, nullable=False),
     Column("forgotten_at", UtcTime),  # since when nobody knows any more who that was
     UniqueConstraint("model_version", "pseudonym"),

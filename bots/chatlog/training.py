@@ -4,7 +4,8 @@ Statements only: the caller brings the transaction.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
@@ -12,7 +13,7 @@ from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bots.chatlog import chats as chat_rows
-from bots.chatlog import content, ledger, passing, samples
+from bots.chatlog import content, ledger, passing, ratings, samples
 from bots.chatlog.chats import COLUMNS, ChatRow, chat_row, find_of, hold
 from bots.chatlog.cipher import Cipher
 from bots.chatlog.content import Content
@@ -47,9 +48,11 @@ async def refresh(
     await _delete(connection, training_messages.c.turn.in_(turns))
     if not _can_pass(chat.ref.platform, policy, now):
         return
-    for sample in await samples.of_turns(connection, cipher, chat, messages.c.turn.in_(turns)):
+    found = await samples.of_turns(connection, cipher, chat, messages.c.turn.in_(turns))
+    for sample in found:
         if rows := list(_copies(cipher, policy, chat, sample, now)):
             await connection.execute(insert(training_messages), rows)
+    await ratings.refresh(connection, policy, chat, [sample.answer.message_id for sample in found], now)
 
 
 def _can_pass(platform: str, policy: Policy, now: datetime) -> bool:
@@ -105,11 +108,21 @@ def _copy(cipher: Cipher, chat: ChatRow, turn: int, piece: Piece) -> dict[str, o
     }
 
 
-async def withdraw(connection: AsyncConnection, person: Person, pseudonym: str, chat: ChatRef | None = None) -> int:
-    """Remove the turns in which a person speaks, in a chat and its threads, or everywhere; returns how many rows.
+@dataclass(frozen=True)
+class Withdrawn:
+    """How many rows of the training log were removed for a person."""
 
-    Of a turn that the person has only corrected, the correction goes. Of all others in a chat in which the person
-    has spoken, the answer goes: it may hold what the person said before.
+    messages: int = 0
+    ratings: int = 0
+
+
+async def withdraw(
+    connection: AsyncConnection, person: Person, pseudonym: str, chat: ChatRef | None = None
+) -> Withdrawn:
+    """Remove the turns in which a person speaks, in a chat and its threads, or everywhere.
+
+    Of a turn that the person has only corrected or rated, that goes. Of all others in a chat in which the person
+    has spoken, the answer goes, with those before it: it may hold what the person said before.
     """
     is_here = chats.c.platform == person.platform if chat is None else chat_rows.is_family(chat)
     in_chats = training_messages.c.chat_uuid.in_(select(chats.c.uuid).where(is_here))
@@ -125,11 +138,12 @@ async def withdraw(connection: AsyncConnection, person: Person, pseudonym: str, 
     # What answers the person is judged with what the person asked.
     is_to_others = in_rows & (messages.c.role == "bot") & ~passing.is_answer_to(person.id, in_rows)
     await connection.execute(update(messages).where(is_to_others).values(remembers_others=True))
+    num_ratings = await ratings.withdraw(connection, pseudonym, None if chat is None else in_chats)
     turns = select(training_messages.c.turn).where(*of_person, is_said)
     number = await _delete(connection, training_messages.c.turn.in_(turns))
     is_copy = training_messages.c.chat_uuid.in_([row.uuid for row in rows])
-    number += await _delete(connection, is_copy, training_messages.c.role == TrainingRole.BOT)
-    return number + await _delete(connection, *of_person)
+    number += await _delete(connection, is_copy, training_messages.c.role.in_(samples.OURS))
+    return Withdrawn(number + await _delete(connection, *of_person), num_ratings)
 
 
 async def delete_messages(connection: AsyncConnection, chat: ChatRow, ids: Sequence[MessageId]) -> int:
@@ -145,6 +159,7 @@ async def remove_chat(connection: AsyncConnection, chat_uuids: Sequence[str]) ->
 
 
 async def _delete(connection: AsyncConnection, *conditions: ColumnElement[bool]) -> int:
+    """Remove copies, and by that the ratings of the answers among them; returns how many copies."""
     return (await connection.execute(delete(training_messages).where(*conditions))).rowcount
 
 
@@ -169,38 +184,64 @@ async def turns_after(
         return None, []
     found = select(training_messages).where(training_messages.c.turn.in_(turns))
     rows = (await connection.execute(found.order_by(training_messages.c.turn, training_messages.c.id))).all()
-    authors = await _authors(connection, rows)
-    judged = (
-        _judged(cipher, policy, list(group), authors) for _, group in groupby(rows, key=lambda row: int(row.turn))
-    )
+    rated = await ratings.of_turns(connection, turns)
+    private = await _private_chats(connection, {row.chat_uuid for row in rows})
+    reader = _Reader(cipher, policy, rated, await _authors(connection, [*rows, *rated]), private)
+    judged = (reader.judged(list(group)) for _, group in groupby(rows, key=lambda row: int(row.turn)))
     return turns[-1], [each for each in judged if each is not None]
 
 
-def _judged(
-    cipher: Cipher, policy: Policy, rows: Sequence[AnyRow], authors: Mapping[int, Author | None]
-) -> tuple[str, TrainableTurn] | None:
-    said = [row for row in rows if row.role != TrainingRole.CORRECTION]
-    verdict = judge(Purpose.TRAINING, [_words(row, authors) for row in said], policy)
-    if not verdict.is_allowed or all(row.role == TrainingRole.BOT for row in said):
-        return None
-    corrected = (row for row in rows if row.role == TrainingRole.CORRECTION)
-    allowed = [row for row in corrected if judge(Purpose.TRAINING, [_words(row, authors)], policy).is_allowed]
-    version = next((row.model_version for row in said if row.role == TrainingRole.BOT), None)
-    spoken = tuple(_message(cipher, row) for row in (*said, *allowed))
-    return verdict.rule, TrainableTurn(rows[0].turn, rows[0].chat_uuid, rows[0].platform, spoken, version)
+@dataclass(frozen=True)
+class _Reader:
+    """Makes turns of copies, as far as they may be trained on today.
 
+    Attributes:
+        rated: Rows of the ratings.
+        authors: What whoever speaks or rates has decided by today, by pseudonym and chat.
+        private: The chats of one person.
+    """
 
-def _words(row: AnyRow, authors: Mapping[int, Author | None]) -> Words:
-    if row.role == TrainingRole.BOT:
-        return samples.answer_words(row.platform, row.sent_at)
-    author = authors.get(row.id)
-    return Words(
-        platform=row.platform,
-        sent_at=row.sent_at,
-        addressed=samples.addressed_of(row.addressed),
-        consent=author.consent if author else None,
-        refuses_memory=author is not None and author.refuses_memory,
-    )
+    cipher: Cipher
+    policy: Policy
+    rated: Sequence[AnyRow]
+    authors: Mapping[tuple[str, str], Author | None]
+    private: frozenset[str]
+
+    def judged(self, rows: Sequence[AnyRow]) -> tuple[str, TrainableTurn] | None:
+        """A turn, with the rule that lets it be trained on; None if nothing does."""
+        asked, answered, corrected, rejected = ([row for row in rows if row.role == role] for role in TrainingRole)
+        verdict = judge(Purpose.TRAINING, [self._words(row) for row in (*asked, *answered)], self.policy)
+        if not verdict.is_allowed or not asked:
+            return None
+        spoken = (*asked, *answered, *(row for row in (*corrected, *rejected) if self._may_pass(row)))
+        turn = TrainableTurn(
+            turn=rows[0].turn,
+            chat_uuid=rows[0].chat_uuid,
+            platform=rows[0].platform,
+            is_shared=rows[0].chat_uuid not in self.private,
+            messages=tuple(_message(self.cipher, row) for row in spoken),
+            model_version=next((row.model_version for row in answered), None),
+            ratings=ratings.trainable(self.policy, self._ratings_of(rows[0].turn), self.authors),
+        )
+        return verdict.rule, turn
+
+    def _ratings_of(self, turn: int) -> list[AnyRow]:
+        return [row for row in self.rated if row.turn == turn]
+
+    def _may_pass(self, row: AnyRow) -> bool:
+        return judge(Purpose.TRAINING, [self._words(row)], self.policy).is_allowed
+
+    def _words(self, row: AnyRow) -> Words:
+        if row.role in samples.OURS:
+            return samples.answer_words(row.platform, row.sent_at)
+        author = self.authors.get((row.pseudonym, row.chat_uuid))
+        return Words(
+            platform=row.platform,
+            sent_at=row.sent_at,
+            addressed=samples.addressed_of(row.addressed),
+            consent=author.consent if author else None,
+            refuses_memory=author is not None and author.refuses_memory,
+        )
 
 
 def _message(cipher: Cipher, row: AnyRow) -> TrainableMessage:
@@ -209,8 +250,13 @@ def _message(cipher: Cipher, row: AnyRow) -> TrainableMessage:
     return TrainableMessage(row.message_id, role, row.pseudonym, said.segments, row.sent_at, row.rule)
 
 
-async def _authors(connection: AsyncConnection, rows: Sequence[AnyRow]) -> dict[int, Author | None]:
-    """What the authors of some rows have decided by today, by row id."""
+async def _private_chats(connection: AsyncConnection, uuids: Collection[str]) -> frozenset[str]:
+    found = select(chats.c.uuid).where(chats.c.uuid.in_(uuids), chats.c.is_private)
+    return frozenset((await connection.execute(found)).scalars())
+
+
+async def _authors(connection: AsyncConnection, rows: Sequence[AnyRow]) -> dict[tuple[str, str], Author | None]:
+    """What the authors of some rows have decided by today, by pseudonym and chat."""
     known = await ledger.by_chat(connection, {row.pseudonym for row in rows if row.pseudonym})
     is_parent = (
         (_parent.c.platform == chats.c.platform)
@@ -221,7 +267,7 @@ async def _authors(connection: AsyncConnection, rows: Sequence[AnyRow]) -> dict[
     found = select(chats.c.uuid, _parent.c.uuid.label("parent")).join(_parent, is_parent)
     found = found.where(chats.c.uuid.in_({row.chat_uuid for row in rows}))
     parents = {row.uuid: row.parent for row in (await connection.execute(found)).all()}
-    return {row.id: known.get((row.pseudonym, parents.get(row.chat_uuid, ""))) for row in rows}
+    return {(row.pseudonym, row.chat_uuid): known.get((row.pseudonym, parents.get(row.chat_uuid, ""))) for row in rows}
 
 
 async def refusals(connection: AsyncConnection, cipher: Cipher, policy: Policy) -> Counter[str]:

@@ -10,8 +10,9 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bots.chatlog import lineage, training
+from bots.chatlog import lineage, ratings, training
 from bots.chatlog.archive import Archive
+from bots.chatlog.chats import ChatRow
 from bots.chatlog.records import TrainableTurn, TrainingCounts
 
 # Turns in one read, or in one removal that a bot's write may have to wait for.
@@ -28,6 +29,10 @@ class TrainingLog:
         """Bring the copies of the turns that some rows are in up to date, inside the caller's transaction."""
         archive = self._archive
         await training.refresh(connection, archive.cipher, archive.policy, row_ids, archive.now())
+
+    async def rate(self, connection: AsyncConnection, chat: ChatRow, answer_id: int) -> None:
+        """Bring the copies of the ratings of an answer up to date, inside the caller's transaction."""
+        await ratings.refresh(connection, self._archive.policy, chat, [answer_id], self._archive.now())
 
     async def turns(self) -> AsyncIterator[TrainableTurn]:
         """All turns that may be trained on today, oldest first; `note_model` comes before they are."""
@@ -48,15 +53,17 @@ class TrainingLog:
     async def counts(self) -> TrainingCounts:
         """How much may be trained on, and why the rest may not; reads everything."""
         passing: Counter[str] = Counter()
-        async for rule, _ in self._judged():
+        num_ratings = 0
+        async for rule, turn in self._judged():
             passing[rule] += 1
+            num_ratings += len(turn.ratings)
         archive = self._archive
         async with archive.read() as connection:
             refused = await training.refusals(connection, archive.cipher, archive.policy)
-        return TrainingCounts(dict(passing), dict(refused))
+        return TrainingCounts(dict(passing), dict(refused), num_ratings)
 
     async def note_model(self, version: str, message_ids: Iterable[int]) -> frozenset[int]:
-        """Write down whose words a model is going to see, before it sees them.
+        """Write down whose words and ratings of them a model is going to see, before it sees them.
 
         Returns:
             The messages that were withdrawn since they were read: not to be trained on.

@@ -26,7 +26,7 @@ from bots.policy import (
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-CURRENT = Consent("training-1", NOW - HOUR)
+CURRENT = Consent("training-2", NOW - HOUR)
 
 # Each table tells, for one thing that differs from message to message, what that is refused for: "" for nothing.
 
@@ -55,9 +55,9 @@ PLATFORMS: dict[str, tuple[str, Policy, str, str]] = {  # platform, policy, refu
 CONSENTS: dict[str, tuple[Consent | None, str]] = {
     "none": (None, "no-consent"),
     "current": (CURRENT, ""),
-    "current, at the same moment": (Consent("training-1", NOW), ""),
+    "current, at the same moment": (Consent("training-2", NOW), ""),
     "to another text": (Consent("training-0", NOW - HOUR), "outdated-consent"),
-    "after the message": (Consent("training-1", NOW + timedelta(microseconds=1)), "said-before-consent"),
+    "after the message": (Consent("training-2", NOW + timedelta(microseconds=1)), "said-before-consent"),
 }
 ADDRESSED: dict[str, tuple[frozenset[Addressed], bool, str]] = {  # why, whether only quoted, refused for
     "in private": (frozenset({Addressed.DIRECT}), False, ""),
@@ -293,6 +293,8 @@ def test_a_rules_name_is_used_once_for_a_purpose() -> None:
 TEXTS = {
     "memory-1": "7fa2d6c8bd9fae0ae1a603d3ff680b0bc47989b09f924902efc464b4fbcfd57a",
     "training-1": "c9a4001244b9d0b6e38eabd2e5a299957ba5bbef3fe9190cb21c1f76be7b073e",
+    # Ratings and rejected answers, too.
+    "training-2": "ba2b2eee39ba11c4e23abf73ba9de4e75b8ab2419342fa447089427d5cec6998",
 }
 
 

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from chatlog_samples import CONFIRMED, decide, settings, talk, talk_now
+from chatlog_samples import CHAT, CONFIRMED, decide, settings, talk, talk_now
 
-from bots.chatlog import ChatLog, DatabaseSettings, PolicySettings
+from bots.chatlog import ChatLog, DatabaseSettings, FeedbackSource, PolicySettings
 from bots.chatlog.__main__ import main
+from bots.message import MessageId
 from bots.policy import CLOSED, Policy
 
 ROOT = Path(__file__).parents[3]
@@ -38,7 +39,7 @@ def test_the_commands_look_after_a_log(environment: DatabaseSettings, capsys: py
         assert main(list(arguments)) == 0
         return capsys.readouterr().out
 
-    assert "format 0002" in said("migrate")
+    assert "format 0003" in said("migrate")
     asyncio.run(use(environment))
     assert "1 answered" in said("stats")
     assert "2 rows are encrypted anew" in said("rotate-key")
@@ -64,6 +65,7 @@ async def agree(log_settings: DatabaseSettings) -> None:
         await talk(log, 1)
         await decide(log)
         await talk_now(log, 2)
+        await log.give_feedback(CHAT, MessageId("21"), "7", 1, FeedbackSource.BUTTON)
 
 
 def test_policy_tells_what_may_be_trained_on_and_what_to_set(
@@ -90,6 +92,7 @@ def test_policy_tells_what_may_be_trained_on_and_what_to_set(
     assert any("on irc, matrix" in line for line in out)
     assert "copies for training are kept for ever; see POLICY_TRAINING_RETENTION_DAYS" in out
     assert "may be trained on: 1 turns of the training log" in out
+    assert "with 1 ratings of their answers" in out
     assert [line.split()[:2] for line in out if line.startswith("    ")] == [
         ["1", "telegram-consent:"],
         ["1", "said-before-consent:"],
@@ -108,7 +111,9 @@ def test_purge_keeps_to_the_setting_for_copies(
     assert main(["purge"]) == 0
     assert "copies" not in capsys.readouterr().out
     assert main(["stats"]) == 0
-    assert "training messages 2" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "training messages 2" in out
+    assert "training ratings 1" in out
 
 
 def test_the_settings_give_the_policy_that_they_say() -> None:

@@ -51,7 +51,7 @@ async def test_what_is_decided_is_in_force_until_something_else_is(log: ChatLog,
     await decide(log)
     entry = (await log.consents.standing(ANNA, CHAT))[Purpose.TRAINING]
     assert entry is not None
-    assert (entry.is_granted, entry.wording_id, entry.source) == (True, "training-1", ConsentSource.COMMAND)
+    assert (entry.is_granted, entry.wording_id, entry.source) == (True, "training-2", ConsentSource.COMMAND)
     assert clock.time - timedelta(seconds=5) < entry.at <= clock.time
     await decide(log, source=ConsentSource.BUTTON)  # again, which is no news: it stays as old as it was
     assert (await log.consents.standing(ANNA, CHAT))[Purpose.TRAINING] == entry
@@ -144,7 +144,7 @@ async def test_who_agreed_to_another_text_is_asked_anew(log: ChatLog, monkeypatc
     from bots import policy
     from bots.policy import Wording
 
-    newer = {**WORDINGS, Purpose.TRAINING: Wording("training-2", Purpose.TRAINING, "More of it?")}
+    newer = {**WORDINGS, Purpose.TRAINING: Wording("training-99", Purpose.TRAINING, "More of it?")}
     for module in (policy, bots.chatlog.consents, bots.chatlog.ledger):
         monkeypatch.setattr(module, "WORDINGS", newer)
     console = ChatRef("console", "bot1", "1")
@@ -153,7 +153,7 @@ async def test_who_agreed_to_another_text_is_asked_anew(log: ChatLog, monkeypatc
     await decide(log)
     entry = (await log.consents.standing(ANNA, CHAT))[Purpose.TRAINING]
     assert entry is not None
-    assert entry.wording_id == "training-2"
+    assert entry.wording_id == "training-99"
     assert len(await ledger(log)) == 2
 
 

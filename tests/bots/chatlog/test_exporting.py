@@ -51,9 +51,9 @@ async def test_an_export_has_everything_of_a_person(confirmed_log: ChatLog) -> N
     ]
     assert [(r["kind"], r["chat"]) for r in found["requests"]] == [("train", PRIVATE.key)]
     assert [(c["chat"], c["purpose"], c["is_granted"], c["wording"]) for c in found["consents"]] == [
-        (CHAT.key, "training", True, "training-1"),
+        (CHAT.key, "training", True, "training-2"),
         (CHAT.key, "memory", True, "memory-1"),
-        (PRIVATE.key, "training", True, "training-1"),
+        (PRIVATE.key, "training", True, "training-2"),
         (PRIVATE.key, "memory", True, "memory-1"),
     ]
     assert sorted((t["role"], t["text"]) for t in found["training"]) == [
@@ -63,6 +63,7 @@ async def test_an_export_has_everything_of_a_person(confirmed_log: ChatLog) -> N
         ("user", f"{MARK} 2"),
         ("user", f"{MARK} 3"),
     ]
+    assert [(r["chat"], r["score"]) for r in found["training_ratings"]] == [(CHAT.key, 1)] * 2
     assert found["model_versions"] == ["m1"]
     answers = {a["id"] for a in found["answers"]}
     assert [m["answer"] in answers for m in found["messages"]] == [True, True, True, False, False]

@@ -99,7 +99,8 @@ async def test_all_of_a_person_goes_and_all_of_others_stays(confirmed_log: ChatL
         posts=3,
         feedback=3,
         corrections=3,
-        training_messages=10,
+        training_messages=11,
+        training_ratings=2,
         plugin_data=2,
         requests=1,
         chats=1,
@@ -112,7 +113,8 @@ async def test_all_of_a_person_goes_and_all_of_others_stays(confirmed_log: ChatL
         "posts": 3,
         "feedback": 3,
         "corrections": 3,
-        "training_messages": 10,
+        "training_messages": 11,
+        "training_ratings": 4,
         "plugin_data": 2,
         "requests": 1,
         "chats": 1,
@@ -198,7 +200,7 @@ async def test_in_one_chat_what_is_elsewhere_stays(confirmed_log: ChatLog) -> No
     forgotten = await log.forget_in("telegram", MARKED.id, THREAD)
     assert (forgotten.messages, forgotten.answers, forgotten.feedback, forgotten.corrections) == (4, 3, 3, 3)
     assert (forgotten.chats, forgotten.plugin_data, forgotten.requests, forgotten.consents) == (0, 0, 0, 1)
-    assert forgotten.training_messages == 8
+    assert (forgotten.training_messages, forgotten.training_ratings) == (9, 2)
     assert forgotten.model_versions == ("m1",)
     assert await log.history(THREAD) == []
     assert len(await log.history(CHAT)) == 2

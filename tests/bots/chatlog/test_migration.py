@@ -3,7 +3,7 @@
 import contextlib
 import importlib
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from chatlog_samples import CHAT, decide, said, talk
+from chatlog_samples import CHAT, CONFIRMED, Clock, answer, decide, said, spoken, talk, trainable
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from bots.chatlog import ChatLog, DatabaseSettings, database, migration
+from bots.chatlog import ChatLog, DatabaseSettings, FeedbackSource, database, migration
 from bots.chatlog.cipher import Cipher
 from bots.chatlog.keys import KeyRing, create_keys
 from bots.chatlog.migration import FOLDER, VERSION_TABLE
 from bots.chatlog.schema import metadata
 from bots.errors import DatabaseError
+from bots.message import MessageId
 
 
 @contextlib.asynccontextmanager
@@ -67,7 +68,7 @@ async def test_opening_again_changes_nothing(log_settings: DatabaseSettings) -> 
     for _ in range(2):
         async with ChatLog.open(log_settings) as log:
             assert await log.history(CHAT) == before
-            assert (await log.stats()).revision == "0002"
+            assert (await log.stats()).revision == "0003"
 
 
 async def test_a_database_of_a_newer_program_is_refused_and_left_as_it_is(log_settings: DatabaseSettings) -> None:
@@ -75,7 +76,7 @@ async def test_a_database_of_a_newer_program_is_refused_and_left_as_it_is(log_se
         await talk(log, 1)
     async with connected(log_settings.url) as connection:
         await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
-    with pytest.raises(DatabaseError, match=r"format 9999.*formats up to 0002; update the program"):
+    with pytest.raises(DatabaseError, match=r"format 9999.*formats up to 0003; update the program"):
         async with ChatLog.open(log_settings):
             pass
     async with connected(log_settings.url) as connection:
@@ -100,7 +101,7 @@ async def test_a_step_that_fails_leaves_the_database_as_it_was(
     log_settings: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tables are made inside a transaction on SQLite, too."""
-    broken = write_step(tmp_path, "0003", "0002", "op.add_column('chats', sa.Column('extra', sa.Text()))\n    1 / 0")
+    broken = write_step(tmp_path, "0004", "0003", "op.add_column('chats', sa.Column('extra', sa.Text()))\n    1 / 0")
     async with ChatLog.open(log_settings) as log:
         await talk(log, 1)
     monkeypatch.setattr(migration, "FOLDER", broken)
@@ -120,7 +121,7 @@ async def test_a_log_of_the_first_format_is_brought_up_to_date_with_all_that_it_
     await write_first_format(log_settings, tmp_path, monkeypatch)
     async with ChatLog.open(log_settings) as log:
         stats = await log.stats()
-        assert (stats.revision, stats.chats, stats.posts, stats.feedback) == ("0002", 1, 1, 1)
+        assert (stats.revision, stats.chats, stats.posts, stats.feedback) == ("0003", 1, 1, 1)
         assert said(await log.history(CHAT)) == [(["asked in 0001"], "answered in 0001")]
         settings = await log.chat_settings(CHAT)
         assert (settings.persona, settings.plugins_off) == ("pirate", frozenset())
@@ -138,30 +139,40 @@ async def test_a_log_of_the_first_format_is_brought_up_to_date_with_all_that_it_
 
 async def write_first_format(log_settings: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows as the first release wrote them, by its own names of columns."""
-    first = tmp_path / "first"
-    (first / "versions").mkdir(parents=True)
-    (step,) = (FOLDER / "versions").glob("0001_*.py")
-    (first / "versions" / step.name).write_text(step.read_text())
-    monkeypatch.setattr(migration, "FOLDER", first)
-    async with database.open_database(log_settings.url) as opened:
-        cipher = Cipher(KeyRing(_new_keys(log_settings.key_file)))
-        uuid = "3f0e8f6e-0000-4000-8000-000000000001"
-        asked = cipher.seal(f"{uuid}|messages.content", b'{"segments":[["text","asked in 0001"]],"author":"Anna"}')
-        answered = cipher.seal(f"{uuid}|messages.content", b'{"segments":[["text","answered in 0001"]]}')
-        persona = cipher.seal(f"{uuid}|chats.persona", b"pirate")
-        values = {
-            "uuid": uuid,
-            "key": CHAT.key,
-            "persona": persona.blob,
-            "asked": asked.blob,
-            "answered": answered.blob,
-            "key_id": asked.key_id,
-            "no": False,
-        }
-        async with opened.write() as connection:
-            for statement in FIRST_ROWS:
-                await connection.execute(text(statement), values)
-    monkeypatch.setattr(migration, "FOLDER", FOLDER)
+    cipher = Cipher(KeyRing(_new_keys(log_settings.key_file)))
+    asked = cipher.seal(f"{UUID}|messages.content", b'{"segments":[["text","asked in 0001"]],"author":"Anna"}')
+    answered = cipher.seal(f"{UUID}|messages.content", b'{"segments":[["text","answered in 0001"]]}')
+    persona = cipher.seal(f"{UUID}|chats.persona", b"pirate")
+    values = {
+        "uuid": UUID,
+        "key": CHAT.key,
+        "persona": persona.blob,
+        "asked": asked.blob,
+        "answered": answered.blob,
+        "key_id": asked.key_id,
+        "no": False,
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(migration, "FOLDER", first_steps(tmp_path, 1))
+        await write_rows(log_settings, FIRST_ROWS, values)
+
+
+UUID = "3f0e8f6e-0000-4000-8000-000000000001"
+
+
+def first_steps(tmp_path: Path, number: int) -> Path:
+    """A copy of the steps that an earlier release had; returns its folder."""
+    folder = tmp_path / "first"
+    (folder / "versions").mkdir(parents=True)
+    for path in sorted((FOLDER / "versions").glob("0*.py"))[:number]:
+        (folder / "versions" / path.name).write_text(path.read_text())
+    return folder
+
+
+async def write_rows(log_settings: DatabaseSettings, statements: Sequence[str], values: dict[str, object]) -> None:
+    async with database.open_database(log_settings.url) as opened, opened.write() as connection:
+        for statement in statements:
+            await connection.execute(text(statement), values)
 
 
 def _new_keys(path: Path) -> Path:
@@ -182,6 +193,69 @@ FIRST_ROWS = (
 )
 
 
+async def test_copies_for_training_of_the_second_format_may_still_be_trained_on(
+    log_settings: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    await write_second_format(log_settings, tmp_path, monkeypatch)
+    copied = [("user", "asked in 0002"), ("bot", "answered in 0002"), ("correction", "corrected in 0002")]
+    async with ChatLog.open(log_settings, policy=CONFIRMED, now=clock) as log:
+        assert (await log.stats()).revision == "0003"
+        (turn,) = await trainable(log)
+        assert (spoken([turn]), turn.turn, turn.ratings) == ([copied], 901, ())
+        assert {each.message_id for each in turn.messages} == {901, 902}
+        assert await log.give_feedback(CHAT, MessageId("11"), "7", 1, FeedbackSource.REACTION)
+        ((rating,),) = [turn.ratings for turn in await trainable(log)]
+        assert (rating.pseudonym, rating.score) == ("anna", 1)
+        await answer(log, [901], "better")  # nobody knows whether the one before was delivered
+        assert spoken(await trainable(log)) == [[copied[0], ("bot", "better")]]
+        await answer(log, [901], "best")
+        assert spoken(await trainable(log)) == [[copied[0], ("bot", "best"), ("rejected", "better")]]
+        await decide(log, False)
+        assert (await log.stats()).others["training_messages"] == 0
+
+
+async def write_second_format(log_settings: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows as the second format had them, by its own names of columns."""
+    cipher = Cipher(KeyRing(_new_keys(log_settings.key_file)))
+    names = {"asked": "messages", "answered": "messages", "corrected": "corrections"}
+    said = {name: f'{{"segments":[["text","{name} in 0002"]],"author":"Anna"}}'.encode() for name in names}
+    rows = {name: cipher.seal(f"{UUID}|{table}.content", said[name]) for name, table in names.items()}
+    copies = {f"{name}_copy": cipher.seal(f"{UUID}|training_messages.content", said[name]) for name in names}
+    key = cipher.seal("telegram|7|people.key", b"k" * 32)
+    values: dict[str, object] = {name: sealed.blob for name, sealed in {**rows, **copies, "person": key}.items()}
+    values |= {"uuid": UUID, "key": CHAT.key, "key_id": key.key_id, "no": False, "yes": True}
+    with monkeypatch.context() as patch:
+        patch.setattr(migration, "FOLDER", first_steps(tmp_path, 2))
+        await write_rows(log_settings, SECOND_ROWS, values)
+
+
+_COPY = (
+    "INSERT INTO training_messages (chat_uuid, platform, turn, message_id, platform_id, role, pseudonym, content, "
+    "key_id, addressed, sent_at, rule, wording_id, model_version, kept_at) VALUES (:uuid, 'telegram', 901, "
+)
+SECOND_ROWS = (
+    "INSERT INTO chats (id, uuid, key, platform, account, chat, is_private, trigger, created_at) "
+    "VALUES (1, :uuid, :key, 'telegram', 'bot1', '100', :no, 'addressed', 5)",
+    "INSERT INTO messages (id, chat_id, role, state, content, key_id, addressed, sent_at, turn) "
+    "VALUES (902, 1, 'bot', 'delivered', :answered, :key_id, '', 1700000000000001, 901)",
+    "INSERT INTO messages (id, chat_id, role, state, author_id, content, key_id, platform_id, addressed, sent_at, "
+    "answer_id) VALUES (901, 1, 'user', 'answered', '7', :asked, :key_id, '10', 'direct', 1700000000000000, 902)",
+    "INSERT INTO posts (message_id, chat_id, part, nonce, platform_id, created_at) VALUES (902, 1, 0, 'n', '11', 6)",
+    "INSERT INTO feedback (message_id, user_id, source, score, given_at) VALUES (902, '7', 'reaction', -1, 7)",
+    "INSERT INTO corrections (message_id, user_id, content, key_id, given_at) "
+    "VALUES (902, '7', :corrected, :key_id, 1700000000000002)",
+    "INSERT INTO people (platform, user_id, key, key_id, pseudonym, created_at) "
+    "VALUES ('telegram', '7', :person, :key_id, 'anna', 5)",
+    "INSERT INTO consents (pseudonym, platform, chat_uuid, purpose, is_granted, wording_id, wording_sha256, at, "
+    "source) VALUES ('anna', 'telegram', :uuid, 'training', :yes, 'training-2', 'ab', 6, 'command')",
+    f"{_COPY} 901, '10', 'user', 'anna', :asked_copy, :key_id, 'direct', 1700000000000000, 'telegram-consent', "
+    "'training-2', NULL, 8)",
+    f"{_COPY} 902, NULL, 'bot', '', :answered_copy, :key_id, '', 1700000000000001, 'telegram-consent', '', 'v1', 8)",
+    f"{_COPY} 902, NULL, 'correction', 'anna', :corrected_copy, :key_id, 'command', 1700000000000002, "
+    "'telegram-consent', 'training-2', NULL, 8)",
+)
+
+
 async def test_a_later_step_keeps_the_rows(
     log_settings: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,9 +264,9 @@ async def test_a_later_step_keeps_the_rows(
         await talk(log, 1)
         before = await log.history(CHAT)
     code = "op.add_column('messages', sa.Column('extra', sa.Text(), nullable=False, server_default='x'))"
-    monkeypatch.setattr(migration, "FOLDER", write_step(tmp_path, "0003", "0002", code))
+    monkeypatch.setattr(migration, "FOLDER", write_step(tmp_path, "0004", "0003", code))
     async with ChatLog.open(log_settings) as log:
-        assert (await log.stats()).revision == "0003"
+        assert (await log.stats()).revision == "0004"
         assert await log.history(CHAT) == before
         await talk(log, 2)
         assert len(await log.history(CHAT)) == 2

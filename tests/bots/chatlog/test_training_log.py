@@ -27,9 +27,18 @@ from chatlog_samples import (
 )
 from sqlalchemy import select
 
-from bots.chatlog import AnswerState, ChatLog, ConsentSource, DatabaseSettings, QuestionState, TrainingRole
+from bots.chatlog import (
+    AnswerState,
+    ChatLog,
+    ConsentSource,
+    DatabaseSettings,
+    FeedbackSource,
+    QuestionState,
+    TrainableRating,
+    TrainingRole,
+)
 from bots.chatlog import traininglog as traininglog_module
-from bots.chatlog.schema import training_messages
+from bots.chatlog.schema import training_messages, training_ratings
 from bots.message import (
     Addressed,
     Attachment,
@@ -267,7 +276,7 @@ async def test_a_deletion_removes_the_copy_of_the_turn(confirmed_log: ChatLog, i
     assert await num_copies(log) == 2
 
 
-async def test_a_retry_takes_the_old_answer_out_and_the_new_one_in(confirmed_log: ChatLog) -> None:
+async def test_a_retry_takes_the_old_answer_out_until_there_is_a_new_one(confirmed_log: ChatLog) -> None:
     log = confirmed_log
     await decide(log)
     row_id = await talk_now(log, 1)
@@ -276,7 +285,7 @@ async def test_a_retry_takes_the_old_answer_out_and_the_new_one_in(confirmed_log
     await log.end_answer(retry, AnswerState.FAILED)
     assert spoken(await trainable(log)) == [turn(1)]  # the old one is back
     await answer(log, [row_id], "better")
-    assert spoken(await trainable(log)) == [[("user", "question 1"), ("bot", "better")]]
+    assert spoken(await trainable(log)) == [[("user", "question 1"), ("bot", "better"), ("rejected", "answer 1")]]
 
 
 async def test_turns_that_are_answered_anew_as_one_are_copied_as_one(confirmed_log: ChatLog) -> None:
@@ -464,7 +473,7 @@ async def test_people_who_decide_while_bots_are_at_work_lock_nobody_out(confirme
 
     async def act(number: int) -> None:
         user, known = rng.choice(people), rng.randint(1, 8)
-        match number % 6:
+        match number % 7:
             case 0:
                 await decide(log, rng.random() < 0.5, user=user, purpose=rng.choice([*Purpose]))
             case 1:
@@ -475,6 +484,10 @@ async def test_people_who_decide_while_bots_are_at_work_lock_nobody_out(confirme
                 await log.delete(MessagesDeleted(CHAT, (MessageId(f"{known}{rng.choice('01')}"),), log.now()))
             case 4:
                 await log.forget_in("telegram", user.id, CHAT)
+            case 5:
+                await log.give_feedback(
+                    CHAT, MessageId(f"{known}1"), user.id, rng.choice([1, -1, 0]), rng.choice([*FeedbackSource])
+                )
             case _:
                 row_id = await ask(log, 1000 + number, "new", author=user, time=log.now())
                 with contextlib.suppress(ValueError):  # forgotten meanwhile
@@ -486,7 +499,10 @@ async def test_people_who_decide_while_bots_are_at_work_lock_nobody_out(confirme
 async def rows_of(log: ChatLog) -> list[tuple[int, str, str, int]]:
     async with log._database.read() as connection:
         found = (await connection.execute(select(training_messages))).all()
-    return sorted((row.message_id, row.role, row.pseudonym, row.turn) for row in found)
+        joined = select(training_ratings, training_messages.c.turn).join(training_messages)
+        rated = (await connection.execute(joined)).all()
+    copies = [(row.message_id, row.role, row.pseudonym, row.turn) for row in found]
+    return sorted(copies + [(row.score, row.source, row.pseudonym, row.turn) for row in rated])
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -497,7 +513,7 @@ async def test_after_any_history_the_copies_are_what_a_fresh_look_would_make(con
     agreed = {ANNA.id: False, BERT.id: False}
     for step in range(120):
         user = rng.choice([ANNA, BERT])
-        match rng.randrange(9):
+        match rng.randrange(11):
             case 0 if step < 60 or not agreed[user.id]:
                 agreed[user.id] = rng.random() < 0.85
                 await decide(log, agreed[user.id], user=user)
@@ -511,11 +527,14 @@ async def test_after_any_history_the_copies_are_what_a_fresh_look_would_make(con
                 await retry(log, rng, rows)
             case 4 if rows:
                 await log.corrections.give(CHAT, MessageId(f"p{rng.choice(rows)}"), user, (Text(f"{step}"),))
+            case 5 | 6 if rows:
+                id, source = MessageId(f"p{rng.choice(rows)}"), rng.choice([*FeedbackSource])
+                await log.give_feedback(CHAT, id, user.id, rng.choice([1, -1, 0]), source)
             case _:
                 rows.append(step)
                 row_id = await ask(log, f"q{step}", f"asked {step}", author=user, time=log.now())
                 await answer(log, [row_id], f"answered {step}", post=f"p{step}")
-    before, kept = spoken(await trainable(log)), await rows_of(log)
+    before, kept = await read(log), await rows_of(log)
     pseudonyms = {await log.consents.pseudonym("telegram", id) for id, is_in in agreed.items() if is_in}
     assert {name for _, _, name, _ in kept} <= pseudonyms | {""}
     async with log._database.read() as connection:
@@ -525,8 +544,12 @@ async def test_after_any_history_the_copies_are_what_a_fresh_look_would_make(con
     async with log._database.write() as connection:
         await log.training.refresh(connection, ids)
     assert await rows_of(log) == kept
-    assert spoken(await trainable(log)) == before
+    assert await read(log) == before
     assert len(kept) > 6
+
+
+async def read(log: ChatLog) -> list[tuple[list[list[tuple[str, str]]], set[TrainableRating]]]:
+    return [(spoken([turn]), set(turn.ratings)) for turn in await trainable(log)]
 
 
 async def retry(log: ChatLog, rng: random.Random, rows: list[int]) -> None:
