@@ -1,4 +1,4 @@
-"""Chat logs in, a better checkpoint out: data, training, evaluation, schedule.
+"""Chats in, a dataset out; and from that, a better checkpoint, which is to come.
 
-Empty so far: what stands here is the place that the dependency rule names, `finetune > exporters > engine`.
+Read `finetune.pipeline` for what is done to chats, in order.
 """
