@@ -1,0 +1,116 @@
+"""Who was to be forgotten, remembered for the sake of imports to come: exports made before have those people still.
+
+Knows nothing of how imports are kept.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from bots.chatlog import FileCipher
+from engine.speakers import Called, Piece
+from finetune.gathering import by_chat, in_order
+from finetune.message import SourceMessage
+from finetune.sealed import Rows, write_rows
+from finetune.threads.names import call_names
+
+AGAIN = "put back a copy of it, or remove it and forget again whom it has named"
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """Somebody of whom no import may hold anything.
+
+    Attributes:
+        names: What the person was called; also what exports without ids know the person by.
+    """
+
+    platform: str
+    author: str
+    names: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        """The reverse of `to_json`."""
+        return cls(row["platform"], row["author"], tuple(row["names"]))
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The same for all ways of writing an author: importers of IRC make small letters of a nick."""
+        return self.platform, self.author.lower()
+
+
+class Oblivion:
+    """The people of one platform who were forgotten."""
+
+    def __init__(self, people: Iterable[Forgotten]) -> None:
+        self._names = {each.author: each.names for each in people}
+        self._known_by = {word.lower() for author, names in self._names.items() for word in (author, *names)}
+        self.num_left_out = 0
+
+    def left(self, messages: Iterable[SourceMessage]) -> Iterator[SourceMessage]:
+        """What is left of messages without those people: what they say, their votes, and where others name them.
+
+        By chat and time, and in memory at once; as they come if nobody was forgotten. How many were left out is
+        counted.
+        """
+        if not self._names:
+            yield from messages
+            return
+        for chat in by_chat(in_order(messages)):
+            # In texts, too: once nobody speaks by that name, later stages would take it for a word.
+            for message in call_names(chat, self._names):
+                if self._is_known(message.author):
+                    self.num_left_out += 1
+                else:
+                    yield self._without(message)
+
+    def _without(self, message: SourceMessage) -> SourceMessage:
+        ratings = tuple(rating for rating in message.ratings if not self._is_known(rating.voter))
+        return replace(message.with_pieces(map(self._piece, message.pieces)), ratings=ratings)
+
+    def _piece(self, piece: Piece) -> Piece:
+        return "someone" if isinstance(piece, Called) and self._is_known(piece.speaker) else piece
+
+    def _is_known(self, author: str) -> bool:
+        return author.lower() in self._known_by
+
+
+def look_for(platform: str, author: str, messages: Iterable[SourceMessage]) -> Forgotten | None:
+    """Somebody, with all the names that messages of the platform have for that person; None if nothing is there."""
+    is_there, names = False, dict[str, None]()
+    for message in messages if author else ():  # without one are all whose source does not say who they are
+        if message.author.lower() == author.lower():
+            names[message.name] = None
+        is_there = is_there or author.lower() in map(str.lower, _people_in(message))
+    return Forgotten(platform, author, tuple(name for name in names if name.strip())) if is_there else None
+
+
+def _people_in(message: SourceMessage) -> Iterator[str]:
+    yield message.author
+    yield from (piece.speaker for piece in message.pieces if isinstance(piece, Called))
+    yield from (rating.voter for rating in message.ratings)
+
+
+def read(path: Path, cipher: FileCipher, platform: str) -> list[Forgotten]:
+    """The people of a platform who were forgotten so far."""
+    return [each for each in _all(path, cipher) if each.platform == platform]
+
+
+def remember(path: Path, cipher: FileCipher, person: Forgotten) -> None:
+    """Add somebody who is to be forgotten; names that were known before stay."""
+    people = {each.key: each for each in _all(path, cipher)}
+    before = people.get(person.key, person)
+    people[person.key] = replace(before, names=tuple(dict.fromkeys((*before.names, *person.names))))
+    with write_rows(path, cipher) as written:
+        for each in people.values():
+            written.writer.write(each.to_json())
+
+
+def _all(path: Path, cipher: FileCipher) -> Iterable[Forgotten]:
+    return Rows(path, cipher, Forgotten.from_json, AGAIN) if path.exists() else ()
