@@ -1,0 +1,1 @@
+"""From conversations to what a model is trained on: rules about what may be learnt, and examples."""
