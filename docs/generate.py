@@ -25,6 +25,7 @@ from bots.telegram.settings import TelegramSettings
 from bots.testing import ScriptedEngine
 from engine.settings import EngineSettings
 from exporters.settings import ExporterSettings
+from finetune.settings import FinetuneSettings
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- settings: begin -->", "<!-- settings: end -->"
@@ -36,6 +37,7 @@ CLASSES: tuple[type[BaseSettings], ...] = (
     PolicySettings,
     EngineSettings,
     ExporterSettings,
+    FinetuneSettings,
 )
 
 Setting = tuple[str, str, str]
@@ -123,7 +125,8 @@ def _command(command: Command) -> str:
 
 
 def _settings(kind: type[BaseModel], prefix: str) -> Iterator[Setting]:
-    for name, field in kind.model_fields.items():
+    own = ((name, field) for name, field in kind.model_fields.items() if field.validation_alias is None)
+    for name, field in own:
         yield f"{prefix}{name}".upper(), _shown(field), " ".join((field.description or "").split())
 
 

@@ -95,6 +95,10 @@ def test_only_exporters_and_finetune_import_torch_and_its_kin() -> None:
         ("alembic", "bots.chatlog"),
         ("cryptography", "bots.chatlog"),
         ("apscheduler", "bots.plugins.schedule"),
+        ("detect_secrets", "finetune.cleaning"),
+        ("phonenumbers", "finetune.cleaning"),
+        ("datasketch", "finetune.dataset"),
+        ("matplotlib", "finetune.report"),
     ],
 )
 def test_a_library_for_one_part_is_imported_there_alone(library: str, home: str) -> None:

@@ -17,7 +17,7 @@ def test_the_settings_in_readme_and_env_example_are_those_of_the_code() -> None:
     assert check.returncode == 0, check.stderr
 
 
-@pytest.mark.parametrize("package", ["engine", "exporters", "bots"])
+@pytest.mark.parametrize("package", ["engine", "exporters", "bots", "finetune"])
 def test_the_module_map_names_every_module(package: str) -> None:
     modules = {path.name for path in (ROOT / package).glob("*.py")} - {"__init__.py", "__main__.py"}
     section = MAP.split(f"| **{package}/** |")[1].split("| **")[0:2]
