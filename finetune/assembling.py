@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Self, TypeVar
 
+from finetune.cleaning.secrets import SecretScanner
 from finetune.conversation import Conversation
 from finetune.dataset import canaries, examples, heldout, preferences, replay, splits
 from finetune.dataset.caps import target_bytes
@@ -17,7 +18,7 @@ from finetune.dataset.examples import ExampleMaker, Made
 from finetune.dataset.frozen import FrozenTest
 from finetune.dataset.splits import ConversationFacts, Split
 from finetune.dataset.times import believed
-from finetune.fate import Fate
+from finetune.fate import Fate, dropped
 from finetune.sealed import Row
 from finetune.stages import Stage, Work, sha256_of
 
@@ -169,9 +170,11 @@ def _facts(conversation: Conversation) -> ConversationFacts:
 def _make_examples(work: Work, maker: ExampleMaker) -> None:
     counts: dict[Split, Counter[str]] = {split: Counter() for split in Split}
     lengths: Counter[int] = Counter()
+    scanner = SecretScanner()
     for assigned in work.read("assigned", Assigned.from_json):
-        made, fates = maker.make(assigned.conversation)
-        work.tell(fates)
+        every, fates = maker.make(assigned.conversation)
+        made = [each for each in every if not _holds_secret(scanner, each.example)]
+        work.tell((*fates, *(_withheld(each.example) for each in every if each not in made)))
         for each in made:
             work.write("learnt" if assigned.split is Split.TRAIN else assigned.split, each.example.to_json())
         counts[assigned.split].update(_counted(made))
@@ -184,6 +187,15 @@ def _make_examples(work: Work, maker: ExampleMaker) -> None:
         "splits": {split: dict(counter) for split, counter in counts.items()},
         "target_tokens": {str(length): number for length, number in sorted(lengths.items())},
     }
+
+
+def _holds_secret(scanner: SecretScanner, example: Example) -> bool:
+    """Whether words that were harmless one by one are a secret as the model would see them. The last door there is."""
+    return any(scanner.find(message.content) for message in example.messages if message.role != "system")
+
+
+def _withheld(example: Example) -> Fate:
+    return dropped(example.id, "secret", "only to be seen where all that the example shows stands together")
 
 
 def _counted(made: Sequence[Made]) -> dict[str, int]:

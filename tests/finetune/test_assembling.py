@@ -20,7 +20,7 @@ from finetune.dataset.examples import ExampleMaker
 from finetune.dataset.frozen import FrozenConversation, FrozenTest
 from finetune.dataset.splits import Split
 from finetune.message import Rating, Role
-from finetune.stages import Done, Run, Stage, Work
+from finetune.stages import FATES, Done, Run, Stage, Work
 from tests.finetune.dataset.dialogues import EPOCH_MS, dialogue, sentence
 from tests.finetune.dataset.renderers import model
 
@@ -266,3 +266,24 @@ def test_nobody_has_more_than_a_share_of_the_votes_of_any_split(tmp_path: Path, 
     for split in Split:
         votes = Counter(voter for label in labels if label["split"] == split for voter in label["voters"])
         assert max(votes.values(), default=0) <= 0.25 * votes.total()
+
+
+def test_a_secret_that_is_only_seen_in_an_example_is_in_none(tmp_path: Path, cipher: FileCipher) -> None:
+    """Whatever the stages before have let through: here none has looked."""
+    conversations = [
+        dialogue("a", ["what was it again?", "my password is hunter2!xY9"]),
+        dialogue("b", ["how was the garden today?", "full of magpies as ever"]),
+    ]
+
+    def give(work: Work) -> None:
+        for each in work.counted(conversations):
+            work.keep(each)
+
+    assembly = Assembly(ExampleMaker(model().renderer, "Be kind.", 400), {}, (), "", 0.0, 0, 1, FrozenTest())
+    run = Run(tmp_path, cipher)
+    stages = [Stage("give", 1, (), ("given",), "conversations", give), *assembly.stages("given", 0.1)]
+    done = {each.stage: each for each in run.carry_out(stages, Progress(5, io.StringIO()))}
+    assert done["examples"].dropped == {"no example": 1}
+    (example,) = run.rows("mix", Split.TRAIN)
+    assert example["messages"][-1]["content"] == "full of magpies as ever"
+    assert [row["reason"] for row in run.rows("examples", FATES)] == ["secret"]
