@@ -8,8 +8,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
-from engine.speakers import Called, Piece
-from finetune.message import Kind, Rating, Role
+from engine.speakers import Piece
+from finetune.message import (
+    Kind,
+    Rating,
+    Role,
+    pieces_from_json,
+    pieces_to_json,
+    ratings_from_json,
+    ratings_to_json,
+)
 
 
 class LinkKind(StrEnum):
@@ -65,7 +73,7 @@ class Turn:
         return {
             "ids": list(self.ids),
             "author": self.author,
-            "pieces": [{"called": piece.speaker} if isinstance(piece, Called) else piece for piece in self.pieces],
+            "pieces": pieces_to_json(self.pieces),
             "parent": self.parent,
             "link": self.link,
             "sent_at_ms": self.sent_at_ms,
@@ -73,7 +81,7 @@ class Turn:
             "kind": self.kind,
             "is_bot": self.is_bot,
             "is_target": self.is_target,
-            "ratings": [[rating.voter, rating.score, rating.source] for rating in self.ratings],
+            "ratings": ratings_to_json(self.ratings),
             "model_version": self.model_version,
         }
 
@@ -83,7 +91,7 @@ class Turn:
         return cls(
             ids=tuple(row["ids"]),
             author=row["author"],
-            pieces=tuple(Called(piece["called"]) if isinstance(piece, dict) else piece for piece in row["pieces"]),
+            pieces=pieces_from_json(row["pieces"]),
             parent=row["parent"],
             link=LinkKind(row["link"]),
             sent_at_ms=row["sent_at_ms"],
@@ -91,7 +99,7 @@ class Turn:
             kind=Kind(row["kind"]),
             is_bot=row["is_bot"],
             is_target=row["is_target"],
-            ratings=tuple(Rating(*rating) for rating in row["ratings"]),
+            ratings=ratings_from_json(row["ratings"]),
             model_version=row["model_version"],
         )
 

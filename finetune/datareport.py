@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from engine.speakers import Called
 from finetune.assembling import Assigned
-from finetune.checks import Facts, checks, common_reply_share
+from finetune.checks import RESCANNED, Facts, checks, common_reply_share
 from finetune.cleaning.personal import PersonalData
 from finetune.cleaning.secrets import SecretScanner
 from finetune.conversation import Conversation, Turn
@@ -22,8 +22,7 @@ from finetune.dataset.example import Example
 from finetune.dataset.splits import Split
 from finetune.fate import Outcome
 from finetune.importing.store import Import, ImportStore
-from finetune.logged import LOG
-from finetune.message import SourceMessage
+from finetune.message import LOG, SourceMessage
 from finetune.report import (
     Concentration,
     DataReport,
@@ -41,7 +40,6 @@ from finetune.report import (
 from finetune.runs import Dataset, Runs
 from finetune.stages import FATES, Done
 
-RESCANNED = 2000
 BLOT = "\N{FULL BLOCK}"
 _COUNTED = re.compile(r"(\d+) (\w+)")
 

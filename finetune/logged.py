@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bots.chatlog import ChatLog, TrainableMessage, TrainableTurn, TrainingRole
-from finetune.message import Kind, Rating, Role, SourceMessage
+from finetune.message import LOG, Kind, Rating, Role, SourceMessage
 
-LOG = "log"
 # What is said after a longer silence is a conversation of its own.
 SESSION_MS = 2 * 3600 * 1000
 

@@ -12,6 +12,8 @@ from engine.speakers import Called, Piece
 
 # The platform of what was not said on any: public dialogues, made for training.
 DATASET = "dataset"
+# The source of what people said to our own bot.
+LOG = "log"
 
 
 class Kind(StrEnum):
@@ -101,13 +103,13 @@ class SourceMessage:
             "platform": self.platform,
             "chat": self.chat,
             "author": self.author,
-            "pieces": [{"called": piece.speaker} if isinstance(piece, Called) else piece for piece in self.pieces],
+            "pieces": pieces_to_json(self.pieces),
         }
         for name, default in _OPTIONAL.items():
             if (value := getattr(self, name)) != default:
                 row[name] = value
         if self.ratings:
-            row["ratings"] = [[rating.voter, rating.score, rating.source] for rating in self.ratings]
+            row["ratings"] = ratings_to_json(self.ratings)
         return row
 
     @classmethod
@@ -123,8 +125,8 @@ class SourceMessage:
             platform=row["platform"],
             chat=row["chat"],
             author=row["author"],
-            pieces=tuple(Called(piece["called"]) if isinstance(piece, dict) else piece for piece in row["pieces"]),
-            ratings=tuple(Rating(*rating) for rating in row.get("ratings", ())),
+            pieces=pieces_from_json(row["pieces"]),
+            ratings=ratings_from_json(row.get("ratings", ())),
             **optional,
         )
 
@@ -135,6 +137,26 @@ _OPTIONAL = {
     for field in fields(SourceMessage)
     if field.default is not MISSING and field.name != "ratings"
 }
+
+
+def pieces_to_json(pieces: Iterable[Piece]) -> list[Any]:
+    """What somebody says, as plain JSON."""
+    return [{"called": piece.speaker} if isinstance(piece, Called) else piece for piece in pieces]
+
+
+def pieces_from_json(rows: Iterable[Any]) -> tuple[Piece, ...]:
+    """The reverse of `pieces_to_json`."""
+    return tuple(Called(row["called"]) if isinstance(row, dict) else row for row in rows)
+
+
+def ratings_to_json(ratings: Iterable[Rating]) -> list[Any]:
+    """What people think of an answer, as plain JSON."""
+    return [[rating.voter, rating.score, rating.source] for rating in ratings]
+
+
+def ratings_from_json(rows: Iterable[Any]) -> tuple[Rating, ...]:
+    """The reverse of `ratings_to_json`."""
+    return tuple(Rating(*row) for row in rows)
 
 
 def _joined(pieces: Iterable[Piece]) -> Iterable[Piece]:

@@ -21,7 +21,7 @@ from finetune.dataset.rendering import Renderer
 from finetune.dataset.splits import Split
 from finetune.gathering import Source
 from finetune.importing.store import Import, ImportStore, imported_messages
-from finetune.message import SourceMessage
+from finetune.message import LOG, SourceMessage
 from finetune.pipeline import Shares, stages
 from finetune.rights import PlatformPolicy, refusal
 from finetune.runs import FROZEN as FROZEN_TEST
@@ -95,7 +95,7 @@ def is_there_something(runs: Runs, imports: ImportStore) -> bool:
 
 def _log(runs: Runs) -> Source:
     """The chat log comes first: what is known of a message there is more than an export has."""
-    return Source(logged.LOG, runs.beside(SNAPSHOT, SourceMessage.from_json))
+    return Source(LOG, runs.beside(SNAPSHOT, SourceMessage.from_json))
 
 
 def _source(imports: ImportStore, each: Import, policy: PlatformPolicy) -> Source:

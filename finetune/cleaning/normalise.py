@@ -10,11 +10,10 @@ from collections.abc import Sequence
 
 from engine.speakers import Piece
 from finetune.fate import Fate, changed, dropped
-from finetune.message import Kind, Role, SourceMessage
+from finetune.message import LOG, Kind, Role, SourceMessage
 
 VERSION = 1
 
-_OUR_LOG = "log"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -85,7 +84,7 @@ def _reason_to_drop(message: SourceMessage) -> str | None:
         return "command"
     if message.kind is Kind.FORWARD:
         return "forward"
-    is_our_own = message.role is Role.ASSISTANT and message.source == _OUR_LOG
+    is_our_own = message.role is Role.ASSISTANT and message.source == LOG
     return "another bot" if message.is_bot and not is_our_own else None
 
 
