@@ -1,4 +1,4 @@
-"""`python -m engine`: look at the model registry, add a bundle to it, promote a version, roll back."""
+"""`python -m engine`: look at the model registry, add a bundle to it, promote or retire a version, roll back."""
 
 import argparse
 import sys
@@ -23,13 +23,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _list(registry: Registry, _: argparse.Namespace) -> list[str]:
-    champion = registry.champion()
-    lines = [f"{'*' if v == champion else ' '} {v}" for v in registry.versions()]
+    signs = {registry.challenger(): "?", registry.champion(): "*"}
+    lines = [f"{signs.get(version, ' ')} {version}" for version in registry.versions()]
     return lines or [f"{registry.root} holds no versions yet; make one with: make model"]
 
 
 def _history(registry: Registry, _: argparse.Namespace) -> list[str]:
-    return [f"{c.at:%Y-%m-%d %H:%M:%S} {c.action:8} {c.version}  ({c.reason})" for c in registry.history()]
+    return [f"{c.at:%Y-%m-%d %H:%M:%S} {c.action:9} {c.version}  ({c.reason})" for c in registry.history()]
 
 
 def _add(registry: Registry, options: argparse.Namespace) -> list[str]:
@@ -44,26 +44,47 @@ def _promote(registry: Registry, options: argparse.Namespace) -> list[str]:
     return [options.version]
 
 
+def _challenge(registry: Registry, options: argparse.Namespace) -> list[str]:
+    registry.challenge(options.version, options.reason)
+    return [options.version]
+
+
+def _retire(registry: Registry, options: argparse.Namespace) -> list[str]:
+    registry.retire(options.version, options.reason)
+    return [options.version]
+
+
 def _rollback(registry: Registry, options: argparse.Namespace) -> list[str]:
     return [registry.rollback(options.reason)]
 
 
-COMMANDS = {"list": _list, "history": _history, "add": _add, "promote": _promote, "rollback": _rollback}
+COMMANDS = {
+    "list": _list,
+    "history": _history,
+    "add": _add,
+    "challenge": _challenge,
+    "promote": _promote,
+    "rollback": _rollback,
+    "retire": _retire,
+}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m engine", description=__doc__)
     parser.add_argument("--registry", type=Path, help="folder of the registry (default: ENGINE_REGISTRY)")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="all versions; the champion is marked with *")
-    commands.add_parser("history", help="all changes of champion")
+    commands.add_parser("list", help="all versions; the champion is marked with *, the challenger with ?")
+    commands.add_parser("history", help="all changes: promoted, rolled back, challenging, retired")
     add = commands.add_parser("add", help="take a bundle into the registry")
     add.add_argument("bundle", type=Path)
     add.add_argument("--promote", action="store_true", help="make it the champion too")
+    challenge = commands.add_parser("challenge", help="let a version wait to be promoted")
     promote = commands.add_parser("promote", help="make a version the champion; running engines switch to it")
-    promote.add_argument("version")
     rollback = commands.add_parser("rollback", help="return to the champion before this one")
-    for command in (add, promote, rollback):
+    retire = commands.add_parser("retire", help="delete a version for good; nobody can go back to it")
+    for command in (challenge, promote, retire):
+        command.add_argument("version")
+    for command in (add, challenge, promote, rollback, retire):
         command.add_argument("--reason", default="by hand", help="kept in the history")
     return parser
 

@@ -1,13 +1,11 @@
 """The registry: versions, champion and history, shared by several processes."""
 
 import fcntl
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,34 +13,10 @@ from typing import Any
 import pytest
 
 from engine import Bundle, BundleError, Registry, RegistryError
-from engine.bundle import GRAPH_NAME, MANIFEST_NAME
+from engine.bundle import GRAPH_NAME
 from engine.registry import LOCK_NAME, STATE_NAME, VERSIONS_NAME
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def three(bundles: Callable[..., Path], tmp_path: Path) -> list[Path]:
-    """Bundles of three versions: one exported, and two that differ from it in their manifests."""
-    made = []
-    for name in ("first", "second", "third"):
-        bundle = Path(shutil.copytree(bundles(), tmp_path / name))
-        manifest = json.loads((bundle / MANIFEST_NAME).read_text())
-        (bundle / MANIFEST_NAME).write_text(json.dumps(manifest | {"name": name}))
-        made.append(bundle)
-    return made
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    """An empty registry in a folder that does not exist yet."""
-    return Registry(tmp_path / "deep" / "registry")
-
-
-@pytest.fixture
-def versions(registry: Registry, three: list[Path]) -> list[str]:
-    """Three versions that the registry has taken in."""
-    return [registry.add(bundle) for bundle in three]
 
 
 def damage(registry: Registry, version: str) -> None:
@@ -250,7 +224,7 @@ def test_the_history_tells_what_happened_when_and_why(registry: Registry, versio
     assert before <= times[0] <= times[1] <= times[2] <= datetime.now(UTC)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 2}', '{"champion": "x", "colour": "green"}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 3}', '{"champion": "x", "colour": "green"}'])
 def test_a_state_that_cannot_be_read_is_named(registry: Registry, content: str) -> None:
     registry.root.mkdir(parents=True)
     (registry.root / STATE_NAME).write_text(content)
@@ -368,9 +342,9 @@ def test_the_command_adds_lists_promotes_and_rolls_back(registry: Registry, thre
     assert history.returncode == 0
     lines = [line.split(maxsplit=2)[2] for line in history.stdout.splitlines()]
     assert lines == [
-        f"promote  {first}  (the first)",
-        f"promote  {second}  (by hand)",
-        f"rollback {first}  (worse)",
+        f"promote   {first}  (the first)",
+        f"promote   {second}  (by hand)",
+        f"rollback  {first}  (worse)",
     ]
 
 
