@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bots.chatlog import chats, ledger, passing, people, training
+from bots.chatlog import chats, ledger, lineage, passing, people, training
 from bots.chatlog.archive import Archive
 from bots.chatlog.chats import ChatRow
 from bots.chatlog.records import ConsentEntry, ConsentSource, Person
@@ -36,7 +36,8 @@ class Consents:
     ) -> bool:
         """Write down a decision about the current text; one that is in force already changes nothing.
 
-        Ended consent to training removes the turns in which the person speaks from the training log. A refusal to
+        Ended consent to training removes the turns in which the person speaks from the training log, and taints the
+        models that have seen words of the person. A refusal to
         be remembered also wipes the person's turns, and ends the consent to training.
 
         Args:
@@ -120,6 +121,7 @@ class _Decision:
                 await self._append(Purpose.TRAINING, is_granted=False)
             person = Person(self.user.platform, self.user.id)
             await training.withdraw(self.connection, person, self.pseudonym, self.chat.ref)
+            await lineage.taint(self.connection, self.pseudonym, self.now)
 
     async def _append(self, purpose: Purpose, *, is_granted: bool) -> None:
         await ledger.append(

@@ -6,12 +6,12 @@ transaction.
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bots.chatlog.chats import ChatRow
 from bots.chatlog.database import insert
-from bots.chatlog.records import FeedbackSource
+from bots.chatlog.records import FeedbackCounts, FeedbackSource
 from bots.chatlog.schema import feedback, posts
 from bots.message import MessageId
 
@@ -39,3 +39,19 @@ async def give(
     statement = insert(connection, feedback).values(**rating, **values)
     await connection.execute(statement.on_conflict_do_update(index_elements=list(rating), set_=values))
     return answer_id
+
+
+async def count(connection: AsyncConnection, since: datetime, until: datetime) -> FeedbackCounts:
+    """How many of the ratings given from `since` on and before `until` are good and bad.
+
+    Of a person who has rated an answer by button and by reaction, the newer counts.
+    """
+    place = func.row_number().over(
+        partition_by=(feedback.c.message_id, feedback.c.user_id),
+        order_by=(feedback.c.given_at.desc(), feedback.c.id.desc()),
+    )
+    given = select(feedback.c.score, feedback.c.given_at, place.label("place")).subquery()
+    is_meant = (given.c.place == 1) & (given.c.given_at >= since) & (given.c.given_at < until)
+    found = select(given.c.score, func.count().label("number")).where(is_meant).group_by(given.c.score)
+    numbers = {row.score: row.number for row in (await connection.execute(found)).all()}
+    return FeedbackCounts(good=numbers.get(1, 0), bad=numbers.get(-1, 0))

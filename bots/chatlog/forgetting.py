@@ -82,9 +82,10 @@ async def forget(connection: AsyncConnection, person: Person, chat: ChatRef | No
     num_requests = await _remove_requests(connection, person, chat)
     removed = await _remove_talk(connection, reach)
     await _remove_chats(connection, reach, None if chat is None else await ledger.author(connection, chat, person.id))
-    if chat is None and pseudonym is not None:
+    if pseudonym is not None and (chat is None or num_consents):
+        await lineage.taint(connection, pseudonym, now)
+    if chat is None:
         await people.unlink(connection, person.platform, person.id)
-        await lineage.mark_forgotten(connection, pseudonym, now)
     return Forgotten(
         **removed,
         training_messages=withdrawn.messages + num_removed,

@@ -1,5 +1,8 @@
-"""The rows that say whose words each model has seen, and whose ratings of them.
+"""The rows that say whose words each model has seen, and whose ratings of them; and since when it should not have.
 
+Models are tainted by what a person decides about training: being forgotten, or an end of consent, in whichever chat, as
+rows do not say where words were said. What taints no model is a single message that its author deletes: it is in no
+later dataset, and goes from the models with the next one that is trained. Consent that is given again untaints nothing.
 Statements only: the caller brings the transaction.
 """
 
@@ -7,10 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bots.chatlog.database import insert
 from bots.chatlog.schema import lineage, training_messages, training_ratings
 
 # Values in one statement: SQLite takes 32766.
@@ -20,7 +22,11 @@ BATCH = 1000
 async def note(
     connection: AsyncConnection, model_version: str, message_ids: Sequence[int], now: datetime
 ) -> frozenset[int]:
-    """Write down who speaks in some messages or rates them; returns those that are in the training log no more."""
+    """Write down who speaks in some messages or rates them, in place of what was noted of the model before.
+
+    Returns:
+        Those that are in the training log no more.
+    """
     spoken: Counter[str] = Counter()
     there: set[int] = set()
     for start in range(0, len(message_ids), BATCH):
@@ -32,11 +38,13 @@ async def note(
         rated = select(training_ratings.c.pseudonym).join(training_messages)
         spoken.update((await connection.execute(rated.where(training_messages.c.message_id.in_(ids)))).scalars())
     spoken.pop("", None)
-    for pseudonym, number in sorted(spoken.items()):
-        values = {"num_messages": number, "noted_at": now}
-        statement = insert(connection, lineage).values(model_version=model_version, pseudonym=pseudonym, **values)
-        done = statement.on_conflict_do_update(index_elements=["model_version", "pseudonym"], set_=values)
-        await connection.execute(done)
+    await connection.execute(delete(lineage).where(lineage.c.model_version == model_version))
+    rows = [
+        {"model_version": model_version, "pseudonym": pseudonym, "num_messages": number, "noted_at": now}
+        for pseudonym, number in sorted(spoken.items())
+    ]
+    if rows:
+        await connection.execute(insert(lineage), rows)
     return frozenset(message_ids) - there
 
 
@@ -46,13 +54,15 @@ async def saw(connection: AsyncConnection, pseudonym: str) -> tuple[str, ...]:
     return tuple((await connection.execute(found)).scalars())
 
 
-async def mark_forgotten(connection: AsyncConnection, pseudonym: str, now: datetime) -> None:
-    """Write down that a person is forgotten, and that the models are not."""
+async def taint(connection: AsyncConnection, pseudonym: str, now: datetime) -> None:
+    """Write down that models have seen words of a person who does not want it any more; an earlier time stays."""
     is_news = (lineage.c.pseudonym == pseudonym) & lineage.c.forgotten_at.is_(None)
     await connection.execute(update(lineage).where(is_news).values(forgotten_at=now))
 
 
-async def tainted(connection: AsyncConnection) -> tuple[str, ...]:
-    """The models that have seen words of somebody who was forgotten since."""
-    found = select(lineage.c.model_version).where(lineage.c.forgotten_at.is_not(None)).distinct()
-    return tuple((await connection.execute(found.order_by(lineage.c.model_version))).scalars())
+async def tainted_since(connection: AsyncConnection) -> dict[str, datetime]:
+    """The models that have seen words of somebody who does not want it any more, with the earliest time."""
+    since = func.min(lineage.c.forgotten_at, type_=lineage.c.forgotten_at.type).label("since")
+    found = select(lineage.c.model_version, since).where(lineage.c.forgotten_at.is_not(None))
+    found = found.group_by(lineage.c.model_version).order_by(lineage.c.model_version)
+    return {row.model_version: row.since for row in (await connection.execute(found)).all()}

@@ -43,6 +43,7 @@ from bots.chatlog.plugindata import PluginData
 from bots.chatlog.records import (
     AnswerState,
     ChatSettings,
+    FeedbackCounts,
     FeedbackSource,
     Forgotten,
     LoggedAnswer,
@@ -324,6 +325,11 @@ class ChatLog:
             else:
                 await self.training.rate(connection, row, answer_id)
         return answer_id is not None
+
+    async def feedback_rates(self, since: datetime, until: datetime) -> FeedbackCounts:
+        """How many good and bad ratings were given in a time, as far as the answers are kept; each person's last."""
+        async with self._archive.read() as connection:
+            return await feedback.count(connection, since, until)
 
     # What is remembered
 

@@ -3,6 +3,7 @@
 Holds nothing of what was said, and knows nothing of what a request is for.
 """
 
+from datetime import datetime
 from typing import cast
 
 from sqlalchemy import Select, insert, select, update
@@ -42,6 +43,13 @@ class Mailbox:
         async with self._archive.read() as connection:
             return [_request(row) for row in (await connection.execute(found)).all()]
 
+    async def request(self, request_id: int) -> Request | None:
+        """A request; None if there is none of that id, as when whoever asked was forgotten."""
+        found = select(requests).where(requests.c.id == request_id)
+        async with self._archive.read() as connection:
+            row = (await connection.execute(found)).one_or_none()
+        return None if row is None else _request(row)
+
     async def take(self, kind: str) -> Request | None:
         """The oldest request of a kind that waits, for the caller to see to and nobody else; None if none waits."""
         async with self._archive.write() as connection:
@@ -53,12 +61,32 @@ class Mailbox:
             taken = update(requests).where(is_it).values(values).returning(*requests.c)
             return _request((await connection.execute(taken)).one())
 
+    async def reclaim(self, kind: str, older_than: datetime) -> int:
+        """Let those requests of a kind wait again that were taken before a time, by a program that has died since.
+
+        Returns:
+            How many that are.
+        """
+        is_left = (
+            (requests.c.kind == kind) & (requests.c.state == RequestState.TAKEN) & (requests.c.changed_at < older_than)
+        )
+        values = {"state": RequestState.WAITING, "changed_at": self._archive.now()}
+        async with self._archive.write() as connection:
+            return (await connection.execute(update(requests).where(is_left).values(values))).rowcount
+
     async def end(self, request_id: int, *, is_done: bool, note: str = "") -> None:
         """Say what became of a request; `note` is for whoever asks about it."""
         state = RequestState.DONE if is_done else RequestState.FAILED
         values = {"state": state, "note": note, "changed_at": self._archive.now()}
         async with self._archive.write() as connection:
             await connection.execute(update(requests).where(requests.c.id == request_id).values(values))
+
+    async def withdraw(self, request_id: int) -> bool:
+        """Take back a request that nobody has taken; False if somebody has, or had."""
+        is_waiting = (requests.c.id == request_id) & (requests.c.state == RequestState.WAITING)
+        values = {"state": RequestState.FAILED, "note": "taken back", "changed_at": self._archive.now()}
+        async with self._archive.write() as connection:
+            return (await connection.execute(update(requests).where(is_waiting).values(values))).rowcount == 1
 
     async def post_notice(self, text: str) -> int:
         """Leave something to tell; returns its id."""

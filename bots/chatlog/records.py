@@ -58,6 +58,19 @@ class FeedbackSource(StrEnum):
 
 
 @dataclass(frozen=True)
+class FeedbackCounts:
+    """How many ratings were given in a time; of nobody in particular."""
+
+    good: int
+    bad: int
+
+    @property
+    def share_bad(self) -> float:
+        """Of all; 0 if there are none."""
+        return self.bad / max(1, self.good + self.bad)
+
+
+@dataclass(frozen=True)
 class ChatSettings:
     """What people set for a chat.
 

@@ -272,7 +272,7 @@ lineage = Table(
     Column("pseudonym", Text, nullable=False),
     Column("num_messages", Integer, nullable=False),  # ratings count, too
     Column("noted_at", UtcTime, nullable=False),
-    Column("forgotten_at", UtcTime),  # since when nobody knows any more who that was
+    Column("forgotten_at", UtcTime),  # since when that person does not want it any more
     UniqueConstraint("model_version", "pseudonym"),
     Index("ix_lineage_pseudonym", "pseudonym"),
     sqlite_autoincrement=True,

@@ -3,7 +3,7 @@
 Statements only: the caller brings the transaction.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +22,7 @@ from bots.chatlog.ledger import Author
 from bots.chatlog.places import TRAINING, place
 from bots.chatlog.records import Person, TrainableMessage, TrainableTurn, TrainingRole
 from bots.chatlog.samples import Piece, Sample
-from bots.chatlog.schema import chats, messages, training_messages
+from bots.chatlog.schema import chats, messages, training_messages, training_ratings
 from bots.message import ChatRef, MessageId
 from bots.policy import WORDINGS, Consent, Policy, Purpose, Words, judge
 
@@ -182,13 +182,31 @@ async def turns_after(
     turns = (await connection.execute(numbers)).scalars().all()
     if not turns:
         return None, []
+    return turns[-1], await judged(connection, cipher, policy, turns)
+
+
+async def rated_or_corrected(connection: AsyncConnection, since: datetime) -> Sequence[int]:
+    """The turns of the training log that somebody has rated or corrected from a time on."""
+    is_corrected = (training_messages.c.role == TrainingRole.CORRECTION) & (training_messages.c.sent_at >= since)
+    corrected = select(training_messages.c.turn).where(is_corrected)
+    rated = select(training_messages.c.turn).join(training_ratings).where(training_ratings.c.given_at >= since)
+    return sorted((await connection.execute(corrected.union(rated))).scalars())
+
+
+async def judged(
+    connection: AsyncConnection, cipher: Cipher, policy: Policy, turns: Collection[int]
+) -> list[tuple[str, TrainableTurn]]:
+    """Those of some turns that may be trained on today, each with the rule that lets it."""
     found = select(training_messages).where(training_messages.c.turn.in_(turns))
     rows = (await connection.execute(found.order_by(training_messages.c.turn, training_messages.c.id))).all()
     rated = await ratings.of_turns(connection, turns)
     private = await _private_chats(connection, {row.chat_uuid for row in rows})
-    reader = _Reader(cipher, policy, rated, await _authors(connection, [*rows, *rated]), private)
-    judged = (reader.judged(list(group)) for _, group in groupby(rows, key=lambda row: int(row.turn)))
-    return turns[-1], [each for each in judged if each is not None]
+    by_turn: defaultdict[int, list[AnyRow]] = defaultdict(list)
+    for row in rated:
+        by_turn[row.turn].append(row)
+    reader = _Reader(cipher, policy, by_turn, await _authors(connection, [*rows, *rated]), private)
+    verdicts = (reader.judged(list(group)) for _, group in groupby(rows, key=lambda row: int(row.turn)))
+    return [each for each in verdicts if each is not None]
 
 
 @dataclass(frozen=True)
@@ -196,14 +214,14 @@ class _Reader:
     """Makes turns of copies, as far as they may be trained on today.
 
     Attributes:
-        rated: Rows of the ratings.
+        rated: Rows of the ratings, by turn.
         authors: What whoever speaks or rates has decided by today, by pseudonym and chat.
         private: The chats of one person.
     """
 
     cipher: Cipher
     policy: Policy
-    rated: Sequence[AnyRow]
+    rated: Mapping[int, Sequence[AnyRow]]
     authors: Mapping[tuple[str, str], Author | None]
     private: frozenset[str]
 
@@ -221,12 +239,9 @@ class _Reader:
             is_shared=rows[0].chat_uuid not in self.private,
             messages=tuple(_message(self.cipher, row) for row in spoken),
             model_version=next((row.model_version for row in answered), None),
-            ratings=ratings.trainable(self.policy, self._ratings_of(rows[0].turn), self.authors),
+            ratings=ratings.trainable(self.policy, self.rated.get(rows[0].turn, ()), self.authors),
         )
         return verdict.rule, turn
-
-    def _ratings_of(self, turn: int) -> list[AnyRow]:
-        return [row for row in self.rated if row.turn == turn]
 
     def _may_pass(self, row: AnyRow) -> bool:
         return judge(Purpose.TRAINING, [self._words(row)], self.policy).is_allowed

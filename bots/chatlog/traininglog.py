@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bots.chatlog import lineage, ratings, training
 from bots.chatlog.archive import Archive
 from bots.chatlog.chats import ChatRow
-from bots.chatlog.records import TrainableTurn, TrainingCounts
+from bots.chatlog.records import TrainableTurn, TrainingCounts, TrainingRole
 
 # Turns in one read, or in one removal that a bot's write may have to wait for.
 BATCH = 200
@@ -62,8 +62,26 @@ class TrainingLog:
             refused = await training.refusals(connection, archive.cipher, archive.policy)
         return TrainingCounts(dict(passing), dict(refused), num_ratings)
 
+    async def new_targets(self, since: datetime) -> int:
+        """How many answers there are to learn from that there were not before a time: good ones, and corrections.
+
+        An answer is good if somebody says so and nobody the contrary.
+        """
+        archive = self._archive
+        async with archive.read() as connection:
+            turns = await training.rated_or_corrected(connection, since)
+        total = 0
+        for start in range(0, len(turns), BATCH):
+            batch = turns[start : start + BATCH]
+            async with archive.read() as connection:
+                found = await training.judged(connection, archive.cipher, archive.policy, batch)
+            total += sum(_num_new(turn, since) for _, turn in found)
+        return total
+
     async def note_model(self, version: str, message_ids: Iterable[int]) -> frozenset[int]:
         """Write down whose words and ratings of them a model is going to see, before it sees them.
+
+        It takes the place of what was noted of the model before, which is then to be trained anew.
 
         Returns:
             The messages that were withdrawn since they were read: not to be trained on.
@@ -76,10 +94,10 @@ class TrainingLog:
         async with self._archive.read() as connection:
             return await lineage.saw(connection, pseudonym)
 
-    async def tainted_models(self) -> tuple[str, ...]:
-        """The models that have seen words of somebody who was forgotten since."""
+    async def tainted_since(self) -> dict[str, datetime]:
+        """The models that have seen words of somebody who was forgotten, or has ended a consent, since when."""
         async with self._archive.read() as connection:
-            return await lineage.tainted(connection)
+            return await lineage.tainted_since(connection)
 
     async def purge(self, before: datetime) -> int:
         """Remove for good the turns in which something was said before a time; returns how many messages."""
@@ -93,3 +111,10 @@ class TrainingLog:
         if total:
             await self._archive.database.tidy()
         return total
+
+
+def _num_new(turn: TrainableTurn, since: datetime) -> int:
+    """How much there is to learn from a turn that there was not before a time."""
+    corrections = [m for m in turn.messages if m.role is TrainingRole.CORRECTION and m.sent_at >= since]
+    is_good = bool(turn.ratings) and all(rating.score > 0 for rating in turn.ratings)
+    return len(corrections) + (is_good and all(rating.given_at >= since for rating in turn.ratings))

@@ -20,8 +20,8 @@ CONFIRMED = Policy(telegram_confirmed=True)
 class Clock:
     """A clock that moves a second with every look at it."""
 
-    def __init__(self) -> None:
-        self.time = START
+    def __init__(self, start: datetime = START) -> None:
+        self.time = start
 
     def __call__(self) -> datetime:
         self.time += timedelta(seconds=1)

@@ -1,6 +1,7 @@
 """What people say the bot should have answered, and what bots and programs beside them tell each other."""
 
 import asyncio
+from datetime import timedelta
 
 from chatlog_samples import ANNA, BERT, CHAT, answer, ask, decide, talk, words
 from sqlalchemy import select
@@ -87,6 +88,37 @@ async def test_a_request_is_taken_once_oldest_first(log: ChatLog) -> None:
     ]
     assert [r.id for r in await log.mailbox.requests("train", 1)] == [second]
     assert [r.state for r in await log.mailbox.requests("rollback")] == [RequestState.WAITING]
+
+
+async def test_what_a_program_that_died_has_taken_waits_again(log: ChatLog) -> None:
+    first, second = [await log.mailbox.ask("train", CHAT, ANNA) for _ in range(2)]
+    other = await log.mailbox.ask("rollback", CHAT, ANNA)
+    for kind in ("train", "train", "rollback"):
+        assert await log.mailbox.take(kind) is not None
+    await log.mailbox.end(second, is_done=True)
+    taken = await log.mailbox.request(first)
+    assert taken is not None
+    assert await log.mailbox.reclaim("train", taken.changed_at) == 0
+    assert await log.mailbox.reclaim("train", taken.changed_at + timedelta(microseconds=1)) == 1
+    again = await log.mailbox.take("train")
+    assert again is not None
+    assert again.id == first
+    assert await log.mailbox.take("train") is None
+    left = await log.mailbox.request(other)
+    assert left is not None
+    assert left.state is RequestState.TAKEN
+
+
+async def test_only_what_nobody_has_taken_can_be_taken_back(log: ChatLog) -> None:
+    first, second = [await log.mailbox.ask("train", CHAT, ANNA) for _ in range(2)]
+    assert await log.mailbox.take("train") is not None
+    assert not await log.mailbox.withdraw(first)
+    assert await log.mailbox.withdraw(second)
+    assert not await log.mailbox.withdraw(second)
+    assert await log.mailbox.take("train") is None
+    states = [request.state for request in await log.mailbox.requests("train")]
+    assert states == [RequestState.FAILED, RequestState.TAKEN]
+    assert await log.mailbox.request(second + 1) is None
 
 
 async def test_two_programs_never_take_the_same_request(log_settings: DatabaseSettings) -> None:

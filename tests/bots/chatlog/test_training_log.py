@@ -428,9 +428,135 @@ async def test_a_model_is_known_by_whose_words_it_saw(confirmed_log: ChatLog) ->
     anna, bert = [str(await log.consents.pseudonym("telegram", id)) for id in "78"]
     assert await log.training.models_that_saw(anna) == ("m1", "m2")
     assert await log.training.models_that_saw(bert) == ("m1",)
-    assert await log.training.tainted_models() == ()
     assert (await log.forget("telegram", "8")).model_versions == ("m1",)
-    assert await log.training.tainted_models() == ("m1",)
+
+
+async def seen_by(log: ChatLog, model: str) -> None:
+    """Let a model see all that may be trained on."""
+    await log.training.note_model(model, [m.message_id for t in await trainable(log) for m in t.messages])
+
+
+async def test_a_model_is_tainted_from_the_moment_that_somebody_it_saw_is_forgotten(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    for user in (ANNA, BERT):
+        await decide(log, user=user)
+        await talk_now(log, int(user.id), author=user)
+    await seen_by(log, "m1")
+    assert await log.training.tainted_since() == {}
+    before = log.now()
+    await log.forget("telegram", BERT.id)
+    after = log.now()
+    await seen_by(log, "m2")
+    tainted = await log.training.tainted_since()
+    assert set(tainted) == {"m1"}, "who is made without the person is not"
+    assert before < tainted["m1"] < after
+    await log.forget("telegram", ANNA.id)
+    since = await log.training.tainted_since()
+    assert since["m1"] == tainted["m1"], "the first moment counts"
+    assert since["m2"] > after
+
+
+async def test_a_model_that_is_begun_anew_without_somebody_has_not_seen_them(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    for user in (ANNA, BERT):
+        await decide(log, user=user)
+        await talk_now(log, int(user.id), author=user)
+    await seen_by(log, "m1")
+    await seen_by(log, "m2")
+    await log.forget("telegram", BERT.id)
+    await seen_by(log, "m1")
+    assert set(await log.training.tainted_since()) == {"m2"}
+    assert await log.training.models_that_saw(str(await log.consents.pseudonym("telegram", "7"))) == ("m2", "m1")
+
+
+@pytest.mark.parametrize("purpose", [Purpose.TRAINING, Purpose.MEMORY])
+async def test_who_ends_a_consent_taints_models_and_agreeing_again_does_not_change_that(
+    confirmed_log: ChatLog, purpose: Purpose
+) -> None:
+    log = confirmed_log
+    for user in (ANNA, BERT):
+        await decide(log, user=user)
+    await talk_now(log, 1)
+    await seen_by(log, "m1")
+    await decide(log, False, user=BERT)
+    assert await log.training.tainted_since() == {}, "it has seen no word of his"
+    before = log.now()
+    await decide(log, False, purpose=purpose)
+    tainted = await log.training.tainted_since()
+    assert set(tainted) == {"m1"}
+    assert before < tainted["m1"] < log.now()
+    await decide(log, purpose=Purpose.MEMORY)
+    await decide(log)
+    await talk_now(log, 2)
+    await seen_by(log, "m2")
+    assert await log.training.tainted_since() == tainted
+    await decide(log, False)
+    assert (await log.training.tainted_since())["m1"] == tainted["m1"]
+    assert set(await log.training.tainted_since()) == {"m1", "m2"}
+
+
+async def test_forgetting_one_chat_taints_models_only_if_consent_was_given_there(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await decide(log)
+    await talk_now(log, 1)
+    await talk_now(log, 2, OTHER)
+    await seen_by(log, "m1")
+    await log.forget_in("telegram", ANNA.id, OTHER)
+    assert await log.training.tainted_since() == {}
+    await log.forget_in("telegram", ANNA.id, CHAT)
+    assert set(await log.training.tainted_since()) == {"m1"}
+
+
+async def test_a_deleted_message_is_in_no_later_dataset_and_taints_nothing(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    await decide(log)
+    await talk_now(log, 1)
+    await seen_by(log, "m1")
+    await log.delete(MessagesDeleted(CHAT, (MessageId("10"),), log.now()))
+    assert await trainable(log) == []
+    assert await log.training.tainted_since() == {}
+
+
+async def rate(log: ChatLog, post: str, score: int, user: User = ANNA) -> None:
+    assert await log.give_feedback(CHAT, MessageId(post), user.id, score, FeedbackSource.BUTTON)
+
+
+async def test_new_targets_are_answers_that_were_called_good_and_corrections_since(confirmed_log: ChatLog) -> None:
+    log = confirmed_log
+    for user in (ANNA, BERT):
+        await decide(log, user=user)
+    for number in range(1, 7):
+        await talk_now(log, number)
+    await rate(log, "11", 1)
+    await log.corrections.give(CHAT, MessageId("21"), ANNA, (Text("better"),))
+    before = log.now()
+    assert await log.training.new_targets(before) == 0
+    await rate(log, "11", 1, BERT)  # good already
+    await rate(log, "31", 1)
+    await rate(log, "41", 1)
+    await rate(log, "41", -1, BERT)
+    await rate(log, "51", -1)
+    await log.corrections.give(CHAT, MessageId("51"), ANNA, (Text("better"),))
+    await log.corrections.give(CHAT, MessageId("51"), BERT, (Text("still better"),))
+    await rate(log, "61", 1, User("telegram", "9", "Carl"))  # who has not agreed
+    assert await log.training.new_targets(before) == 3  # the answer 31, and two corrections
+    assert await log.training.new_targets(before - timedelta(days=1)) == 5
+    await rate(log, "61", 1)
+    assert await log.training.new_targets(before) == 4
+    await decide(log, False)
+    assert await log.training.new_targets(before) == 0, "all turns are hers"
+
+
+async def test_new_targets_are_counted_over_more_turns_than_one_read_has(
+    confirmed_log: ChatLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = confirmed_log
+    monkeypatch.setattr(traininglog_module, "BATCH", 2)
+    await decide(log)
+    for number in range(1, 6):
+        await talk_now(log, number)
+        await rate(log, f"{number}1", 1)
+    assert await log.training.new_targets(log.now() - timedelta(days=1)) == 5
 
 
 async def test_copies_have_a_retention_of_their_own(confirmed_log: ChatLog, clock: Clock) -> None:
