@@ -89,6 +89,8 @@ class EvaluationInfo(_Frozen):
         perplexity: Of the bundle on the text that ships with the exporters.
         perplexity_fp32: Of the fp32 graph on the same tokens.
         num_tokens: How many tokens that was.
+        greedy_equality: Share of prompts that the fp32 graph and torch answer with the same tokens; None if the export
+            was not asked to look.
     """
 
     max_logit_difference: float
@@ -96,6 +98,7 @@ class EvaluationInfo(_Frozen):
     perplexity: float
     perplexity_fp32: float
     num_tokens: int
+    greedy_equality: float | None = None
 
 
 class FileInfo(_Frozen):

@@ -9,13 +9,10 @@ from pathlib import Path
 
 _CHUNK_BYTES = 1 << 20
 # What defines the model: a README, a licence or an optimiser state beside it changes nothing.
-_DEFINING = (
+WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "pytorch_model.bin.index.json")
+OTHER_FILES = (
     "config.json",
     "generation_config.json",
-    "*.safetensors",
-    "*.safetensors.index.json",
-    "pytorch_model*.bin",
-    "pytorch_model.bin.index.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "tokenizer.model",
@@ -43,7 +40,7 @@ class Checkpoint:
 
 def digest_checkpoint(folder: Path) -> str:
     """SHA-256 over the sorted (name, SHA-256 of content) pairs of the files that define the model."""
-    files = {path for pattern in _DEFINING for path in folder.glob(pattern) if path.is_file()}
+    files = {path for pattern in (*WEIGHT_FILES, *OTHER_FILES) for path in folder.glob(pattern) if path.is_file()}
     total = hashlib.sha256()
     for path in sorted(files, key=lambda each: each.name):
         total.update(f"{path.name}\0{sha256_file(path)}\n".encode())

@@ -5,7 +5,7 @@ Each stage takes and returns files or plain values and stands in a module of its
 
 import copy
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,7 @@ from engine.bundle import (
     ModelInfo,
     Precision,
     SourceInfo,
+    TrainingInfo,
     describe_file,
 )
 from engine.errors import ProviderError
@@ -33,7 +34,7 @@ from exporters.checkpoint import Checkpoint
 from exporters.errors import OutputError, PrecisionError, disk_full_reported
 from exporters.loading import LoadedModel, load
 from exporters.optimise import optimise
-from exporters.progress import Progress
+from exporters.progress import Bar, Progress
 from exporters.quantise import SCHEMES, count_matrices, quantise
 from exporters.staging import is_vacant, publish, require_replaceable, staging_dir
 from exporters.tracing import FLOAT_TYPES, count_layer_runs, trace
@@ -50,6 +51,8 @@ class Recipe:
         context: Longest sequence that the graph shall serve, in tokens; the model's own limit if smaller.
         max_perplexity_ratio: Replaces the precision's tolerance; None keeps it.
         evaluation_tokens: About how much of the shipped text is used to measure perplexity.
+        greedy_prompts: How many shipped prompts the fp32 graph and torch both answer, to see whether they say the same;
+            0 does not look.
     """
 
     precision: Precision = "int8"
@@ -57,6 +60,7 @@ class Recipe:
     context: int = 8192
     max_perplexity_ratio: float | None = None
     evaluation_tokens: int = 6000
+    greedy_prompts: int = 0
 
     @property
     def tolerance(self) -> verify.Tolerance:
@@ -82,10 +86,18 @@ def export(
     progress: Progress,
     hub_url: str | None = None,
     force: bool = False,
+    name: str | None = None,
+    provenance: str | None = None,
+    training: TrainingInfo | None = None,
 ) -> Bundle:
     """Write a servable bundle. `out` appears whole and verified, or not at all.
 
-    If `out` already holds the bundle of this source and recipe, nothing is done.
+    If `out` already holds the bundle of this source, recipe and training, nothing is done.
+
+    Args:
+        name: What the bundle calls its source, where that is a folder whose place means nothing elsewhere.
+        provenance: Where the weights come from, in one line; None for what the source tells.
+        training: Which run made the checkpoint.
 
     Raises:
         ExportError: One of its kinds; the message says what to do. `out` is as it was.
@@ -95,15 +107,16 @@ def export(
     require_replaceable(out, source, force=force)
     with disk_full_reported(out.parent), staging_dir(out) as work:
         checkpoint = sources.resolve(source, work, cache, progress, hub_url=hub_url)
+        checkpoint = replace(checkpoint, source=name or source, provenance=provenance or checkpoint.provenance)
         if not is_vacant(out) and not force:
-            return _same_bundle(out, checkpoint, recipe)
+            return _same_bundle(out, checkpoint, recipe, training)
         with progress.stage("load the checkpoint"):
             loaded = load(checkpoint, context=recipe.context)
         folder = work / "bundle"
         folder.mkdir()
         evaluation = _build(loaded, recipe, work, folder, progress)
         loaded.vocabulary.write(folder)
-        manifest = _manifest(loaded, recipe, checkpoint, evaluation, folder)
+        manifest = _manifest(loaded, recipe, checkpoint, training, evaluation, folder)
         (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
         publish(folder, out)
     return Bundle.open(out)
@@ -125,8 +138,11 @@ def _build(loaded: LoadedModel, recipe: Recipe, work: Path, folder: Path, progre
         target = (work if is_quantised else folder) / GRAPH_NAME
         graph = optimise(traced, target, providers=[choose_provider(recipe.provider)])
 
-    with progress.stage("check the graph against torch", num_tokens, "token") as bar:
-        parity = verify.check_parity(loaded.model, _session(graph, info, recipe), texts, tolerance.logit_difference)
+    num_greedy = recipe.greedy_prompts * verify.GREEDY_TOKENS
+    with progress.stage("check the graph against torch", num_tokens + num_greedy, "token") as bar:
+        session = _session(graph, info, recipe)
+        parity = verify.check_parity(loaded.model, session, texts, tolerance.logit_difference)
+        greedy = _greedy_equality(loaded, session, recipe.greedy_prompts, bar) if recipe.greedy_prompts else None
         reference = verify.score(lambda ids: verify.torch_logits(loaded.model, ids), texts, bar.update)
 
     with progress.stage(f"make {recipe.precision} weights", count_matrices(graph), "matrix") as bar:
@@ -136,11 +152,23 @@ def _build(loaded: LoadedModel, recipe: Recipe, work: Path, folder: Path, progre
     with progress.stage("measure perplexity", num_tokens, "token") as bar:
         session = _session(graph, info, recipe)
         score = verify.score(lambda ids: verify.session_logits(session, ids), texts, bar.update)
-        return verify.judge(score, reference, parity, tolerance.perplexity_ratio)
+        return verify.judge(score, reference, parity, tolerance.perplexity_ratio, greedy)
+
+
+def _greedy_equality(loaded: LoadedModel, session: Session, number: int, bar: Bar) -> float:
+    """Share of so many prompts that the graph and torch answer with the same tokens."""
+    length = min(session.length - verify.GREEDY_TOKENS, verify.WINDOW)
+    prompts = verify.greedy_prompts(loaded.tokenizer, length, number)
+    return verify.greedy_equality(loaded.model, session, prompts, loaded.vocabulary.tokens.stop_ids, bar.update)
 
 
 def _manifest(
-    loaded: LoadedModel, recipe: Recipe, checkpoint: Checkpoint, evaluation: EvaluationInfo, folder: Path
+    loaded: LoadedModel,
+    recipe: Recipe,
+    checkpoint: Checkpoint,
+    training: TrainingInfo | None,
+    evaluation: EvaluationInfo,
+    folder: Path,
 ) -> Manifest:
     """What bundle.json says of the files in `folder`."""
     return Manifest(
@@ -155,6 +183,7 @@ def _manifest(
         source=SourceInfo(
             name=checkpoint.source, provenance=checkpoint.provenance, checkpoint_sha256=checkpoint.digest
         ),
+        training=training,
         evaluation=evaluation,
         exported_with=_versions(),
         files={path.name: describe_file(path) for path in sorted(folder.iterdir())},
@@ -173,7 +202,7 @@ def _require_possible(recipe: Recipe) -> None:
         raise PrecisionError(str(error)) from error
 
 
-def _same_bundle(out: Path, checkpoint: Checkpoint, recipe: Recipe) -> Bundle:
+def _same_bundle(out: Path, checkpoint: Checkpoint, recipe: Recipe, training: TrainingInfo | None) -> Bundle:
     """The bundle at `out`, if it is what this export would make.
 
     Raises:
@@ -182,9 +211,12 @@ def _same_bundle(out: Path, checkpoint: Checkpoint, recipe: Recipe) -> Bundle:
     bundle = Bundle.open(out)
     manifest, figures = bundle.manifest, bundle.manifest.evaluation
     context = min(architectures.dimensions(AutoConfig.from_pretrained(checkpoint.path)).context, recipe.context)
-    wanted = (checkpoint.digest, recipe.scheme, recipe.provider, context)
-    found = (manifest.source.checkpoint_sha256, manifest.scheme, manifest.provider, manifest.model.context)
-    if wanted == found and figures.perplexity <= recipe.tolerance.perplexity_ratio * figures.perplexity_fp32:
+    wanted = (checkpoint.digest, recipe.scheme, recipe.provider, context, training)
+    source = manifest.source.checkpoint_sha256
+    found = (source, manifest.scheme, manifest.provider, manifest.model.context, manifest.training)
+    is_good_enough = figures.perplexity <= recipe.tolerance.perplexity_ratio * figures.perplexity_fp32
+    is_complete = figures.greedy_equality is not None or not recipe.greedy_prompts
+    if wanted == found and is_good_enough and is_complete:
         return bundle
     raise OutputError(
         f"{out} holds {manifest.name} from {manifest.source.name} ({manifest.scheme}, context "
@@ -193,7 +225,7 @@ def _same_bundle(out: Path, checkpoint: Checkpoint, recipe: Recipe) -> Bundle:
 
 
 def _session(graph: Path, info: ModelInfo, recipe: Recipe) -> Session:
-    rows = len(verify.PARITY_LENGTHS)
+    rows = max(len(verify.PARITY_LENGTHS), recipe.greedy_prompts)
     return Session(
         graph,
         info,

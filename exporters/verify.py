@@ -6,9 +6,11 @@ chunks, and decode steps of rows with unequal lengths. Judges by given tolerance
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
+from itertools import islice, takewhile
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ PARITY_STEPS = 8
 PARITY_CHUNK = 16
 SHORTEST_CONTEXT = max(PARITY_LENGTHS) + PARITY_STEPS
 WINDOW = 256  # tokens per forward pass when scoring
+GREEDY_TOKENS = 64
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,23 @@ def evaluation_texts(tokenizer: Any, length: int, limit_tokens: int) -> list[lis
     return texts
 
 
-def _render(tokenizer: Any, messages: list[dict[str, str]]) -> str:
+def greedy_prompts(tokenizer: Any, length: int, number: int) -> list[list[int]]:
+    """Token ids of `number` rendered dialogues up to their first answer, each cut to `length`."""
+    prompts: list[list[int]] = []
+    for messages in islice(shipped_dialogues(), number):
+        before = list(takewhile(lambda message: message["role"] != "assistant", messages))
+        rendered = _render(tokenizer, before, add_generation_prompt=True)
+        prompts.append(tokenizer.encode(rendered, add_special_tokens=False)[:length])
+    return prompts
+
+
+def _render(tokenizer: Any, messages: list[dict[str, str]], *, add_generation_prompt: bool = False) -> str:
     """A dialogue as text; a template that knows no system role (Gemma) gets it without."""
+    render = partial(tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=add_generation_prompt)
     try:
-        return str(tokenizer.apply_chat_template(messages, tokenize=False))
+        return str(render(messages))
     except Exception:  # templates raise whatever they like
-        return str(tokenizer.apply_chat_template(messages[1:], tokenize=False))
+        return str(render(messages[1:]))
 
 
 def check_parity(model: Any, session: Session, texts: Sequence[Sequence[int]], limit: float) -> float:
@@ -134,6 +148,67 @@ def _decode_difference(model: Any, session: Session, prompts: list[list[int]]) -
     return worst
 
 
+def greedy_equality(
+    model: Any,
+    session: Session,
+    prompts: Sequence[Sequence[int]],
+    stop_ids: Collection[int],
+    advance: Callable[[int], object],
+) -> float:
+    """Share of prompts that torch and the graph continue greedily with the same tokens.
+
+    Compared are GREEDY_TOKENS of each, or those up to the end of the answer. `advance` is told how many are done.
+    """
+    num_equal = 0
+    for at in range(0, len(prompts), session.num_slots):
+        some = prompts[at : at + session.num_slots]
+        expected = _torch_greedy(model, some, GREEDY_TOKENS)
+        found = _session_greedy(session, some, GREEDY_TOKENS)
+        for ours, theirs in zip(found, expected, strict=True):
+            num_equal += _until_stop(ours, stop_ids) == _until_stop(theirs, stop_ids)
+        advance(len(some) * GREEDY_TOKENS)
+    return num_equal / len(prompts)
+
+
+def _torch_greedy(model: Any, prompts: Sequence[Sequence[int]], number: int) -> list[list[int]]:
+    """`number` tokens behind each prompt, all prompts in one batch with room on the left.
+
+    Not by `generate`, which goes by what the checkpoint has set, such as a penalty for repetition.
+    """
+    longest = max(map(len, prompts))
+    ids = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts])
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    cache, steps = None, []
+    with torch.inference_mode():
+        for _ in range(number):
+            places = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+            output = model(ids, attention_mask=mask, position_ids=places, past_key_values=cache, use_cache=True)
+            cache = output.past_key_values
+            ids = output.logits[:, -1].argmax(-1, keepdim=True)
+            mask = torch.cat([mask, torch.ones_like(ids)], 1)
+            steps.append(ids)
+        tokens: list[list[int]] = torch.cat(steps, 1).tolist()
+    return tokens
+
+
+def _session_greedy(session: Session, prompts: Sequence[Sequence[int]], number: int) -> list[list[int]]:
+    """The same by the graph: each prompt in a slot of its own, then all of them step by step."""
+    texts = [list(prompt) for prompt in prompts]
+    for slot, text in enumerate(texts):
+        text.append(int(session.prefill(slot, text, 0, [len(text) - 1])[0].argmax()))
+    for _ in range(number - 1):
+        logits = session.decode([text[-1] for text in texts], [len(text) - 1 for text in texts])
+        for row, text in zip(logits, texts, strict=True):
+            text.append(int(row.argmax()))
+    return [text[len(prompt) :] for text, prompt in zip(texts, prompts, strict=True)]
+
+
+def _until_stop(tokens: Sequence[int], stop_ids: Collection[int]) -> list[int]:
+    """An answer with the token that ends it."""
+    end = next((place for place, token in enumerate(tokens) if token in stop_ids), len(tokens))
+    return list(tokens[: end + 1])
+
+
 def _difference(found: FloatArray, expected: FloatArray) -> float:
     """Largest absolute difference; infinite if either side is not finite, for NaN would slip through a maximum."""
     worst = float(np.abs(found - expected).max())
@@ -171,8 +246,8 @@ def session_logits(session: Session, text: Sequence[int]) -> FloatArray:
     return np.concatenate([session.prefill(0, piece, at, range(len(piece))) for at, piece in pieces])
 
 
-def judge(bundle: Score, reference: Score, parity: float, limit: float) -> EvaluationInfo:
-    """The figures for bundle.json.
+def judge(bundle: Score, reference: Score, parity: float, limit: float, greedy: float | None = None) -> EvaluationInfo:
+    """The figures for bundle.json; `greedy` goes by no limit here.
 
     Raises:
         ToleranceError: The perplexity ratio is over `limit`.
@@ -186,4 +261,5 @@ def judge(bundle: Score, reference: Score, parity: float, limit: float) -> Evalu
         perplexity=bundle.perplexity,
         perplexity_fp32=reference.perplexity,
         num_tokens=bundle.best.size,
+        greedy_equality=greedy,
     )
