@@ -38,6 +38,7 @@ TAKEN = frozenset(
         "plugins",
         "privacy",
         "quota",
+        "rate",
         "reset",
         "retrain",
         "retry",

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bots.operators import operator_ids
-from engine.persona import DEFAULT_PERSONA
+from engine.persona import DEFAULT_MAX_TOKENS, DEFAULT_PERSONA, DEFAULT_SAMPLING
 
 
 def tokens_in(setting: SecretStr) -> tuple[str, ...]:
@@ -30,26 +30,26 @@ class BotSettings(BaseSettings):
         "it is the one with which the default model answers most simple questions right (docs/experiments.md).",
     )
     max_tokens: int = Field(
-        default=256,
+        default=DEFAULT_MAX_TOKENS,
         ge=1,
         description="Longest answer, in tokens. About 200 words: what people read in a chat, and seconds to "
         "write on two cores.",
     )
     temperature: float = Field(
-        default=0.2,
+        default=DEFAULT_SAMPLING.temperature,
         ge=0,
         le=2,
         description="How freely words are chosen; 0 always takes the likeliest. A small model strays above 0.4.",
     )
     top_p: float = Field(
-        default=0.9,
+        default=DEFAULT_SAMPLING.top_p,
         gt=0,
         le=1,
         description="Share of the probability that words are chosen from; cuts the tail, where a small "
         "model's nonsense is.",
     )
     frequency_penalty: float = Field(
-        default=0.6,
+        default=DEFAULT_SAMPLING.frequency_penalty,
         ge=-2,
         le=2,
         description="Makes a word of the answer less likely each time it was used; without it small models loop. "

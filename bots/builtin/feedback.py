@@ -1,12 +1,13 @@
 """What people think of answers: buttons, reactions, and better answers of their own.
 
-A better answer is given with `/teach`, or in reply to an answer whose button for that was pressed.
+Where there are no buttons, `/rate` is one. A better answer is given with `/teach`, or in reply to an answer whose
+button for that was pressed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from bots.bounded import remember
 from bots.chatlog import ChatLog, FeedbackSource
@@ -19,7 +20,10 @@ WAIT_FOR = timedelta(minutes=10)
 FORGOTTEN = "I do not remember that answer any more."
 WAIT_FOR_BETTER = "Reply to that answer with what I should have said, or write /teach and then the better answer."
 TAUGHT = "Thank you. I have noted what I should have said."
+NOTHING_TO_RATE = "I do not know which answer you mean. Reply to it with /rate good or /rate bad."
 NOTHING_TO_TEACH = "I do not know which answer you mean. Reply to it with /teach and the better answer."
+
+_SCORES = {"good": 1, "bad": -1}
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class FeedbackPlugin(Plugin):
         ctx.answer_button("bad", "\N{THUMBS DOWN SIGN}", self.bad, order=2)
         ctx.answer_button("better", "\N{PENCIL} Better", self.better, order=3)
         ctx.on_reaction(self.reacted)
+        ctx.command("rate", self.rate)
         ctx.command("teach", self.teach)
         ctx.on_message(self.take_better, when=self._is_awaited)
 
@@ -59,6 +64,15 @@ class FeedbackPlugin(Plugin):
 
     async def _rate(self, press: ButtonPressed, score: int) -> str:
         is_ours = await self._give(press.chat, press.id, press.user, score, FeedbackSource.BUTTON)
+        return THANKS if is_ours else FORGOTTEN
+
+    async def rate(self, message: Message, how: Annotated[Literal["good", "bad"], "what it was"]) -> str:
+        """Tell me whether an answer was good, in reply to it or after the last one."""
+        id = await self._meant(message)
+        if id is None:
+            return NOTHING_TO_RATE
+        # As good as a button, for whoever has none; rating an answer again replaces what was said before.
+        is_ours = await self._give(message.chat, id, message.author, _SCORES[how], FeedbackSource.BUTTON)
         return THANKS if is_ours else FORGOTTEN
 
     async def reacted(self, event: Reacted) -> None:

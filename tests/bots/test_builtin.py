@@ -195,6 +195,20 @@ async def test_teach_means_the_answer_replied_to_or_the_last_one(chat_log):
         assert "Please say more" in await stage.told("/teach")
 
 
+async def test_rate_means_the_answer_replied_to_or_the_last_one_and_counts_as_a_button(chat_log):
+    async with serving(chat_log) as stage:
+        assert "I do not know which answer" in await stage.told("/rate good")
+        await stage.told("first?")
+        first = stage.last
+        await stage.told("second?")
+        assert "noted" in await stage.told("/rate good")
+        assert "noted" in await stage.told("/rate bad", quote=Quote(first.id, None, ()))
+        assert "noted" in await stage.told("/rate bad")
+        scores = [row["score"] for row in (await stage.log.export("memory", ANN.id))["feedback"]]
+        assert scores == [-1, -1]
+        assert "Please say more" in await stage.told("/rate")
+
+
 async def test_other_plugins_hear_of_feedback(chat_log):
     heard = []
 
@@ -420,6 +434,7 @@ async def test_access_needs_somebody(chat_log, who):
 
 async def test_operators_ask_for_a_new_model_and_are_told_what_became_of_it(chat_log, monkeypatch):
     monkeypatch.setattr("bots.builtin.retrain.LOOK_FOR_NOTICES_S", 0.05)
+    monkeypatch.setattr("bots.builtin.retrain.WAIT_FOR_ANSWER_S", 0.0)
     async with serving(chat_log) as stage:
         assert "Only those who run this bot" in await stage.told("/retrain", author=BOB)
         assert "Nobody has asked" in await stage.told("/retrain status")
@@ -433,6 +448,30 @@ async def test_operators_ask_for_a_new_model_and_are_told_what_became_of_it(chat
         await stage.platform.until(lambda: any("Run 7 has failed." in text for _, _, text in stage.platform.shown))
         await asyncio.sleep(0.2)
         assert sum("Run 7" in text for _, _, text in stage.platform.shown) == 1
+
+
+@pytest.mark.parametrize("what", ["status", "runs", "report", "pause", "resume"])
+async def test_operators_are_told_what_the_scheduler_answers(chat_log, monkeypatch, what):
+    monkeypatch.setattr("bots.builtin.retrain.LOOK_FOR_ANSWER_S", 0.02)
+
+    async def schedule():
+        while (request := await chat_log.mailbox.take(f"retrain:{what}")) is None:
+            await asyncio.sleep(0.01)
+        await chat_log.mailbox.end(request.id, is_done=True, note=f"So much for {what}.")
+
+    async with serving(chat_log) as stage, asyncio.TaskGroup() as group:
+        group.create_task(schedule())
+        assert (await stage.told(f"/retrain {what}")).splitlines()[0] == f"So much for {what}."
+        assert "Only those who run this bot" in await stage.told(f"/retrain {what}", author=BOB)
+
+
+async def test_what_no_scheduler_has_answered_is_taken_back(chat_log, monkeypatch):
+    monkeypatch.setattr("bots.builtin.retrain.WAIT_FOR_ANSWER_S", 0.0)
+    async with serving(chat_log) as stage:
+        assert await stage.told("/retrain pause") == (
+            "The scheduler is not running; start it with: python -m finetune schedule"
+        )
+    assert await chat_log.mailbox.take("retrain:pause") is None
 
 
 async def test_the_model_tells_figures_if_the_engine_has_them(chat_log):

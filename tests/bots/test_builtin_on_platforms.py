@@ -460,7 +460,8 @@ async def test_a_quota_is_told_once(app, chat_log, where):
 # Training
 
 
-async def test_operators_ask_for_a_new_model_and_are_told_what_became_of_it(app, chat_log):
+async def test_operators_ask_for_a_new_model_and_are_told_what_became_of_it(app, chat_log, monkeypatch):
+    monkeypatch.setattr("bots.builtin.retrain.WAIT_FOR_ANSWER_S", 0.0)
     async with served(app, chat_log) as stage:
         assert ONLY_OPERATORS in await stage.command("/retrain", stage.bob)
         assert "Nobody has asked" in await stage.command("/retrain status")
