@@ -51,13 +51,13 @@ class Facts:
     shared: int
 
 
-def checks(facts: Facts) -> tuple[Check, ...]:
-    """Every figure that data is judged by."""
+def checks(facts: Facts, *, min_targets: int = MIN_TARGETS, min_authors: int = MIN_AUTHORS) -> tuple[Check, ...]:
+    """Every figure that data is judged by; two of the limits are an operator's to set."""
     held_out = min(facts.conversations.get("validation", 0), facts.conversations.get("test", 0))
     tokens = median(facts.target_tokens) if facts.target_tokens else 0
     return (
         _least(
-            "answers to learn", facts.targets, MIN_TARGETS, "With fewer, a model learns them by heart. Wait for more."
+            "answers to learn", facts.targets, min_targets, "With fewer, a model learns them by heart. Wait for more."
         ),
         _least(
             "conversations held out",
@@ -68,7 +68,7 @@ def checks(facts: Facts) -> tuple[Check, ...]:
         _least(
             "authors to learn from",
             len(facts.authors),
-            MIN_AUTHORS,
+            min_authors,
             "With fewer, the model takes on one person's voice. That may be what you want of a persona.",
         ),
         _most("largest author's share", _largest(facts.authors), facts.author_limit, "See FINETUNE_AUTHOR_SHARE."),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from engine.speakers import Called
 from finetune.assembling import Assigned
-from finetune.checks import RESCANNED, Facts, checks, common_reply_share
+from finetune.checks import MIN_AUTHORS, MIN_TARGETS, RESCANNED, Facts, checks, common_reply_share
 from finetune.cleaning.personal import PersonalData
 from finetune.cleaning.secrets import SecretScanner
 from finetune.conversation import Conversation, Turn
@@ -44,8 +44,16 @@ BLOT = "\N{FULL BLOCK}"
 _COUNTED = re.compile(r"(\d+) (\w+)")
 
 
-def report_on(runs: Runs, imports: ImportStore, dataset: Dataset, num_samples: int) -> DataReport:
-    """The report of a dataset, with so many samples of each kind."""
+def report_on(
+    runs: Runs,
+    imports: ImportStore,
+    dataset: Dataset,
+    num_samples: int,
+    *,
+    min_targets: int = MIN_TARGETS,
+    min_authors: int = MIN_AUTHORS,
+) -> DataReport:
+    """The report of a dataset, with so many samples of each kind; its checks go by the limits that are given."""
     looked = _look(runs, dataset)
     examples = dataset.stage("examples").notes
     told = dataset.stage("preferences").notes
@@ -63,7 +71,7 @@ def report_on(runs: Runs, imports: ImportStore, dataset: Dataset, num_samples: i
         threads=_threads(runs, dataset),
         splits=tuple(_splits(dataset)),
         preferences=Preferences(told["good"], told["bad"], told["pairs"], told["voters"], told["capped"]),
-        checks=checks(_facts(runs, dataset, looked)),
+        checks=checks(_facts(runs, dataset, looked), min_targets=min_targets, min_authors=min_authors),
         samples=tuple(_samples(runs, dataset, num_samples)) if num_samples else (),
     )
 

@@ -97,6 +97,20 @@ class Label:
         """A JSON object."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        """The reverse of `to_json`; what else is in the row, as its split, is passed over."""
+        return cls(
+            id=row["id"],
+            conversation=row["conversation"],
+            prompt=tuple(ExampleMessage(**message) for message in row["prompt"]),
+            completion=row["completion"],
+            is_good=row["is_good"],
+            voters=tuple(row["voters"]),
+            message_ids=tuple(row["message_ids"]),
+            model_version=row["model_version"],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:

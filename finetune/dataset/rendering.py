@@ -63,6 +63,7 @@ class Renderer:
         self._template, self._tokenizer = template, tokenizer
         control = tokenizer.control_tokens
         self._control = _any_of(control)
+        self._control_ids = frozenset(map(tokenizer.token_id, control))
         self._stop = _any_of(token for token in control if tokenizer.token_id(token) in stop_ids)
         self.digest = digest
 
@@ -116,6 +117,12 @@ class Renderer:
             parts = self._encoded_from_the_start(spans)
         weights = chain(*([span.weight] * len(part) for span, part in zip(spans, parts, strict=True)))
         return Encoded(tuple(chain(*parts)), tuple(weights))
+
+    def word_places(self, encoded: Encoded) -> list[int]:
+        """Where an example's tokens stand that are to be learnt and are words; the marks of the template are not."""
+        marks = self._control_ids
+        learnt = enumerate(zip(encoded.ids, encoded.weights, strict=True))
+        return [place for place, (id, weight) in learnt if weight > 0 and id not in marks]
 
     def _is_seamless(self, before: str, after: str) -> bool:
         """Whether two texts have the same ids together as apart.

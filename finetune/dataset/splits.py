@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
 
-VERSION = 2
+VERSION = 3
 
 # Below this nothing can be judged, and everything is learnt.
 MIN_CONVERSATIONS = 10
@@ -21,6 +21,8 @@ TEST_SHARE = 0.05
 # What a difference in bits per byte can be seen by; 20 kB are about 5,000 tokens.
 ENOUGH_CONVERSATIONS = 50
 ENOUGH_BYTES = 20_000
+# So much more of the test: some conversations give no example, and people are forgotten between two datasets.
+TO_SPARE = 1.2
 
 
 class Split(StrEnum):
@@ -72,8 +74,14 @@ def assign(facts: Iterable[ConversationFacts], frozen: frozenset[str] = frozense
     what is learnt as newer ones end. Conversations without times, and those of sources with fewer than
     `MIN_CONVERSATIONS`, are split by a hash of the key.
 
-    The test is chosen once, by a hash of the key, among what is older than the border; from then on nothing joins it,
-    and what is in it is never learnt. If it is to be chosen anew, models made before may have learnt from it.
+    The test is chosen by a hash of the key, among what is older than the border, and what is in it is never learnt
+    again. When it is smaller than a test of today's conversations would be, as people were forgotten or chats have
+    grown, some join it that would validate otherwise, and validation takes older ones instead. They are the newest, or
+    the first by hash, which earlier datasets had not or validated by. That holds as long as newer conversations come
+    and few go; what earlier models have learnt is not looked up. If validation has too few, a test that people have
+    left takes what validation has got instead, which may have been learnt; one that would only grow waits.
+
+    Given the test that came of it, the same conversations are split the same again.
 
     Args:
         frozen: Keys of the frozen test, and words for what of it is gone; empty if there is none yet.
@@ -83,11 +91,13 @@ def assign(facts: Iterable[ConversationFacts], frozen: frozenset[str] = frozense
         note = f"{len(by_key)} conversations are too few to keep any for judging; from {MIN_CONVERSATIONS} on some are"
         return Assignment(dict.fromkeys(by_key, Split.TRAIN), frozen, {}, (note,))
     all_facts = sorted(by_key.values(), key=lambda fact: fact.key)
-    validation, borders_ms = _validation(all_facts, frozen)
-    if not frozen:
-        older = [fact.key for fact in all_facts if fact.key not in validation]
-        frozen = frozenset(_first_by_hash(older, _test_size(len(all_facts)), "test"))
+    frozen = frozen or _first_test(all_facts)
+    while joining := _joining(all_facts, frozen):
+        frozen |= joining
+    groups = _groups(all_facts, frozen)
+    validation = _validation(groups)
     splits = {key: _split(key, frozen, validation) for key in by_key}
+    borders_ms = {group.source: group.border_ms for group in groups if group.border_ms is not None}
     return Assignment(splits, frozen, borders_ms, tuple(_notes(splits.values(), frozen)))
 
 
@@ -97,30 +107,87 @@ def _split(key: str, frozen: frozenset[str], validation: frozenset[str]) -> Spli
     return Split.VALIDATION if key in validation else Split.TRAIN
 
 
-def _validation(facts: Sequence[ConversationFacts], frozen: frozenset[str]) -> tuple[frozenset[str], dict[str, int]]:
-    """Keys of what validates, the same share of every source; and the border of each that is split by time.
+def _first_test(facts: Sequence[ConversationFacts]) -> frozenset[str]:
+    validation = _validation(_groups(facts, frozenset()))
+    older = [fact.key for fact in facts if fact.key not in validation]
+    return frozenset(_first_by_hash(older, _test_size(len(facts)), "test"))
+
+
+def _joining(facts: Sequence[ConversationFacts], frozen: frozenset[str]) -> frozenset[str]:
+    """Keys of what joins the test: first where the smallest part is in it, so that no source pays for another."""
+    groups = _groups(facts, frozen)
+    candidates = sorted(
+        ((group.num_frozen + place) / group.num_members, key)
+        for group in groups
+        for place, key in enumerate(group.validating, start=1)
+    )
+    left = sum(fact.key in frozen for fact in facts)
+    number = _num_joining(len(facts), left, len(candidates))
+    return frozenset(key for _, key in candidates[:number])
+
+
+def _num_joining(number: int, left: int, candidates: int) -> int:
+    """How many of the candidates join the test; all that it needs to measure by, but to grow only if they suffice."""
+    missing = max(0, _test_size(number) - left)
+    return missing if missing <= candidates else max(0, _least_test_size(number) - left)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Conversations that are divided together, by time or by hash.
+
+    Attributes:
+        source: That they are all of; empty for those that are divided by hash.
+        border_ms: The time from which on they validate; None if they are divided by hash.
+        num_members: All of them; `num_frozen` is how many of these are in the test.
+        validating: Keys, first those that are least likely ever to have been learnt: the newest, or the first by hash.
+    """
+
+    source: str
+    border_ms: int | None
+    num_members: int
+    num_frozen: int
+    validating: tuple[str, ...]
+
+
+def _validation(groups: Iterable[_Group]) -> frozenset[str]:
+    return frozenset(key for group in groups for key in group.validating)
+
+
+def _groups(facts: Sequence[ConversationFacts], frozen: frozenset[str]) -> list[_Group]:
+    """All groups that are large enough to be divided, of each the same share to validate.
 
     The share is one of all, and what is frozen is never chosen: so the run that chooses the test, and later ones on the
     same conversations, come to the same.
     """
     share = _validation_share(facts)
-    keys: list[str] = []
-    borders_ms: dict[str, int] = {}
-    by_hash: list[tuple[int | None, str]] = []
+    groups: list[_Group] = []
+    rest: list[str] = []
     for source, members in _by_source(facts).items():
-        free = [(end, key) for end, key in members if key not in frozen]
-        border_ms = _border_ms([end for end, _ in free], sum(end is not None for end, _ in members), share)
-        if border_ms is None:
-            by_hash += members
-        else:
-            borders_ms[source] = border_ms
-            keys += [key for end, key in free if end is not None and end >= border_ms]
-            by_hash += [(end, key) for end, key in members if end is None]
-    if len(by_hash) >= MIN_CONVERSATIONS:
-        keys += _first_by_hash(
-            [key for _, key in by_hash if key not in frozen], _part(share, len(by_hash)), "validation"
-        )
-    return frozenset(keys), borders_ms
+        timed = [(end, key) for end, key in members if end is not None]
+        group = _by_time(source, timed, frozen, share)
+        if group is not None:
+            groups.append(group)
+        rest += [key for end, key in members if group is None or end is None]
+    if len(rest) >= MIN_CONVERSATIONS:
+        groups.append(_by_hash(rest, frozen, share))
+    return groups
+
+
+def _by_time(source: str, members: Sequence[tuple[int, str]], frozen: frozenset[str], share: float) -> _Group | None:
+    """The members with their ends as a group; None if they cannot be divided by time."""
+    newest_first = sorted(((-end, key) for end, key in members if key not in frozen))
+    border_ms = _border_ms([-end for end, _ in newest_first], len(members), share)
+    if border_ms is None:
+        return None
+    validating = tuple(key for end, key in newest_first if -end >= border_ms)
+    return _Group(source, border_ms, len(members), len(members) - len(newest_first), validating)
+
+
+def _by_hash(members: Sequence[str], frozen: frozenset[str], share: float) -> _Group:
+    free = [key for key in members if key not in frozen]
+    validating = _first_by_hash(free, _part(share, len(members)), "validation")
+    return _Group("", None, len(members), len(members) - len(free), tuple(validating))
 
 
 def _validation_share(facts: Sequence[ConversationFacts]) -> float:
@@ -137,9 +204,8 @@ def _by_source(facts: Iterable[ConversationFacts]) -> dict[str, list[tuple[int |
     return members
 
 
-def _border_ms(ends: Iterable[int | None], number: int, share: float) -> int | None:
+def _border_ms(newest_first: Sequence[int], number: int, share: float) -> int | None:
     """The time from which on a share of `number` conversations ended; None if they cannot be divided by time."""
-    newest_first = sorted((end for end in ends if end is not None), reverse=True)
     wanted = _part(share, number)
     if number < MIN_CONVERSATIONS or len(newest_first) < wanted:
         return None
@@ -151,8 +217,13 @@ def _border_ms(ends: Iterable[int | None], number: int, share: float) -> int | N
 
 
 def _test_size(number: int) -> int:
-    """`TEST_SHARE`, or enough to measure by, but at most twice as much."""
-    return max(_part(TEST_SHARE, number), min(ENOUGH_CONVERSATIONS, _part(2 * TEST_SHARE, number)))
+    """`TEST_SHARE`, or enough to measure by."""
+    return max(_part(TEST_SHARE, number), _least_test_size(number))
+
+
+def _least_test_size(number: int) -> int:
+    """Enough to measure by and some to spare, but at most twice `TEST_SHARE`."""
+    return min(_part(TO_SPARE, ENOUGH_CONVERSATIONS), _part(2 * TEST_SHARE, number))
 
 
 def _part(share: float, number: int) -> int:

@@ -3,8 +3,9 @@
 Knows nothing of how imports are kept.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,8 @@ from finetune.sealed import Rows, write_rows
 from finetune.threads.names import call_names
 
 AGAIN = "put back a copy of it, or remove it and forget again whom it has named"
+# Of people who were forgotten when nobody wrote down yet when.
+_BEFORE_TIMES = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -24,33 +27,41 @@ class Forgotten:
 
     Attributes:
         names: What the person was called; also what exports without ids know the person by.
+        at: When somebody first asked for it.
     """
 
     platform: str
     author: str
     names: tuple[str, ...]
+    at: datetime
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
-        return asdict(self)
+        return asdict(self) | {"at": self.at.isoformat()}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
         """The reverse of `to_json`."""
-        return cls(row["platform"], row["author"], tuple(row["names"]))
+        at = datetime.fromisoformat(row["at"]) if "at" in row else _BEFORE_TIMES
+        return cls(row["platform"], row["author"], tuple(row["names"]), at)
 
     @property
     def key(self) -> tuple[str, str]:
         """The same for all ways of writing an author: importers of IRC make small letters of a nick."""
         return self.platform, self.author.lower()
 
+    @property
+    def known_by(self) -> frozenset[str]:
+        """All that the person may be called as an author, in small letters."""
+        return frozenset(word.lower() for word in (self.author, *self.names))
+
 
 class Oblivion:
     """The people of one platform who were forgotten."""
 
-    def __init__(self, people: Iterable[Forgotten]) -> None:
+    def __init__(self, people: Sequence[Forgotten]) -> None:
         self._names = {each.author: each.names for each in people}
-        self._known_by = {word.lower() for author, names in self._names.items() for word in (author, *names)}
+        self._known_by = {word for each in people for word in each.known_by}
         self.num_left_out = 0
 
     def left(self, messages: Iterable[SourceMessage]) -> Iterator[SourceMessage]:
@@ -81,14 +92,14 @@ class Oblivion:
         return author.lower() in self._known_by
 
 
-def look_for(platform: str, author: str, messages: Iterable[SourceMessage]) -> Forgotten | None:
+def look_for(platform: str, author: str, messages: Iterable[SourceMessage], now: datetime) -> Forgotten | None:
     """Somebody, with all the names that messages of the platform have for that person; None if nothing is there."""
     is_there, names = False, dict[str, None]()
     for message in messages if author else ():  # without one are all whose source does not say who they are
         if message.author.lower() == author.lower():
             names[message.name] = None
         is_there = is_there or author.lower() in map(str.lower, _people_in(message))
-    return Forgotten(platform, author, tuple(name for name in names if name.strip())) if is_there else None
+    return Forgotten(platform, author, tuple(name for name in names if name.strip()), now) if is_there else None
 
 
 def _people_in(message: SourceMessage) -> Iterator[str]:
@@ -99,12 +110,12 @@ def _people_in(message: SourceMessage) -> Iterator[str]:
 
 def read(path: Path, cipher: FileCipher, platform: str) -> list[Forgotten]:
     """The people of a platform who were forgotten so far."""
-    return [each for each in _all(path, cipher) if each.platform == platform]
+    return [each for each in read_all(path, cipher) if each.platform == platform]
 
 
 def remember(path: Path, cipher: FileCipher, person: Forgotten) -> None:
     """Add somebody who is to be forgotten; names that were known before stay."""
-    people = {each.key: each for each in _all(path, cipher)}
+    people = {each.key: each for each in read_all(path, cipher)}
     before = people.get(person.key, person)
     people[person.key] = replace(before, names=tuple(dict.fromkeys((*before.names, *person.names))))
     with write_rows(path, cipher) as written:
@@ -112,5 +123,6 @@ def remember(path: Path, cipher: FileCipher, person: Forgotten) -> None:
             written.writer.write(each.to_json())
 
 
-def _all(path: Path, cipher: FileCipher) -> Iterable[Forgotten]:
+def read_all(path: Path, cipher: FileCipher) -> Iterable[Forgotten]:
+    """The people of all platforms who were."""
     return Rows(path, cipher, Forgotten.from_json, AGAIN) if path.exists() else ()

@@ -8,9 +8,10 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +19,7 @@ from bots.chatlog import FileCipher
 from finetune.durable import write_text
 from finetune.errors import SourceFileError, StoreError
 from finetune.importing import forgotten
-from finetune.importing.forgotten import Oblivion
+from finetune.importing.forgotten import Forgotten, Oblivion
 from finetune.locking import alone
 from finetune.message import SourceMessage
 from finetune.rights import Right
@@ -27,9 +28,12 @@ from finetune.sealed import Digest, Rows, write_rows
 FORMAT = 1
 MANIFEST = "manifest.json"
 INCOMING = "incoming.rows"
-FORGOTTEN = "forgotten.rows"  # beside the folders of the imports
+# Beside the folders of the imports: who was forgotten, and which imports were removed.
+FORGOTTEN, REMOVED = "forgotten.rows", "removed.rows"
+_OURS = {FORGOTTEN: "who was forgotten", REMOVED: "what was removed"}
 MAX_NAME = 64
 RESERVED = frozenset({"canary", "log", "replay"})
+LOST = "put back a copy of it, or remove it; models that have seen removed imports are not found then"
 _NAME = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,{MAX_NAME - 1}}}")
 
 
@@ -86,11 +90,33 @@ class Import:
         )
 
 
+@dataclass(frozen=True)
+class Removed:
+    """An import that was removed."""
+
+    name: str
+    at: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {"name": self.name, "at": self.at.isoformat()}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        """The reverse of `to_json`."""
+        return cls(row["name"], datetime.fromisoformat(row["at"]))
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
 class ImportStore:
     """A folder of imports."""
 
-    def __init__(self, root: Path, cipher: FileCipher) -> None:
-        self._root, self._cipher = root, cipher
+    def __init__(self, root: Path, cipher: FileCipher, *, now: Callable[[], datetime] = utc_now) -> None:
+        self._root, self._cipher, self._now = root, cipher, now
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -168,17 +194,32 @@ class ImportStore:
     def remove(self, name: str) -> bool:
         """Remove an import for good, also a damaged or interrupted one; False if there is none. To be called `alone`.
 
+        That it was there, and until when, is remembered: models may have seen it.
+
         Raises:
             StoreError: It cannot be removed.
         """
         folder = self._root / name
         if not (_NAME.fullmatch(name) and folder.is_dir()):
             return False
+        removed = [*self.removed(), Removed(name, self._now())]
+        with write_rows(self._root / REMOVED, self._cipher) as written:
+            for each in removed:
+                written.writer.write(each.to_json())
         try:
             shutil.rmtree(folder)
         except OSError as error:
             raise StoreError(f"{folder} cannot be removed ({error.strerror}); look at its permissions") from error
         return True
+
+    def removed(self) -> list[Removed]:
+        """The imports that were removed, oldest first; one that was imported again may be among them."""
+        path = self._root / REMOVED
+        return list(Rows(path, self._cipher, Removed.from_json, LOST)) if path.exists() else []
+
+    def forgotten(self) -> list[Forgotten]:
+        """The people who were forgotten, of all platforms."""
+        return list(forgotten.read_all(self._root / FORGOTTEN, self._cipher))
 
     def forget(self, platform: str, author: str) -> dict[str, int]:
         """Remove what one author has said from every import, and where others name that author. To be called `alone`.
@@ -190,7 +231,7 @@ class ImportStore:
             nothing was changed, nor is the author remembered.
         """
         imports = [each for each in self.all() if each.origin.platform == platform]
-        person = forgotten.look_for(platform, author, imported_messages(self, imports))
+        person = forgotten.look_for(platform, author, imported_messages(self, imports), self._now())
         if person is None:
             return {}
         forgotten.remember(self._root / FORGOTTEN, self._cipher, person)
@@ -259,8 +300,8 @@ def checked_name(name: str) -> str:
         raise StoreError(
             f"{name!r} is no name for an import: give 1 to 64 of a-z, 0-9, dot, dash and underscore with --name"
         )
-    if name == FORGOTTEN:
-        raise StoreError(f"{name} is where we keep who was forgotten; give another name with --name")
+    if name in _OURS:
+        raise StoreError(f"{name} is where we keep {_OURS[name]}; give another name with --name")
     if name in RESERVED:
         raise StoreError(f"{name} is what datasets call a source of our own; give another name with --name")
     return name

@@ -226,15 +226,19 @@ def test_a_second_run_with_the_test_of_the_first_comes_to_the_same(
     assert not third.answers(Split.TRAIN) & first.frozen.answers
 
 
-def test_what_is_gone_from_the_test_is_counted_and_not_replaced(tmp_path: Path, cipher: FileCipher) -> None:
+def test_what_is_gone_from_the_test_is_counted_and_replaced(tmp_path: Path, cipher: FileCipher) -> None:
     conversations = talk("a")
     first = assemble(tmp_path / "1", cipher, conversations)
     left = [each for each in conversations if each.key not in first.keys(Split.TEST)]
     second = assemble(tmp_path / "2", cipher, left, first.frozen)
     number = len(first.frozen.conversations)
-    assert second.keys(Split.TEST) == set()
-    assert second.done["split"].notes["notes"][0] == f"{number} of {number} conversations of the frozen test are gone"
-    assert second.frozen == first.frozen
+    assert len(second.keys(Split.TEST)) == number
+    assert second.keys(Split.TEST) < first.keys(Split.VALIDATION)
+    notes = second.done["split"].notes["notes"]
+    assert notes[0] == f"{number} of {2 * number} conversations of the frozen test are gone"
+    assert second.frozen.conversations > first.frozen.conversations
+    third = assemble(tmp_path / "3", cipher, left, second.frozen)
+    assert (third.splits, third.conversations, third.frozen) == (second.splits, second.conversations, second.frozen)
 
 
 def test_an_import_from_the_year_9999_is_not_all_that_validates(tmp_path: Path, cipher: FileCipher) -> None:

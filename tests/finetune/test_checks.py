@@ -52,6 +52,16 @@ def test_each_limit_is_one(change: dict[str, object], name: str) -> None:
     assert failed(replace(GOOD, **change)) == [name]  # type: ignore[arg-type]
 
 
+def test_two_limits_are_an_operator_s_to_set() -> None:
+    few = replace(GOOD, targets=20, authors={"a": 1}, author_limit=1.0)
+    assert failed(few) == ["answers to learn", "authors to learn from"]
+    assert all(check.is_ok for check in checks(few, min_targets=20, min_authors=1))
+    most = {check.name: check for check in checks(GOOD, min_targets=1001, min_authors=6)}
+    assert not most["answers to learn"].is_ok
+    assert not most["authors to learn from"].is_ok
+    assert most["authors to learn from"].limit == "at least 6"
+
+
 def test_nothing_at_all_is_no_error() -> None:
     empty = Facts(0, {}, [], 0.0, {}, {}, 1.0, 1.0, 0.0, 0, 0.0, 0)
     assert "answers to learn" in failed(empty)

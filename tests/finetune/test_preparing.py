@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -296,21 +297,58 @@ def test_the_chat_log_alone_is_enough(workplace: Workplace, monkeypatch: pytest.
 # The frozen test
 
 
-def test_the_test_stays_the_same_when_new_chats_come_in_and_is_never_learnt(workplace: Workplace) -> None:
+def conversations(workplace: Workplace, part: str) -> set[str]:
+    return {example.conversation for example in workplace.examples(part)}
+
+
+def test_what_is_in_the_test_stays_there_when_new_chats_come_in_and_is_never_learnt(workplace: Workplace) -> None:
     workplace.imported("talk.jsonl", dialogues(0, 60, time_s=START_S), *TIMED)
     workplace.prepare()
-    tested = {example.conversation for example in workplace.examples("test")}
-    assert tested
+    tested, learnt = conversations(workplace, "test"), conversations(workplace, "learnt")
+    assert len(tested) == 6
     for number in (1, 2):
         first = 60 * number
         workplace.imported(f"more{number}.jsonl", dialogues(first, 60, time_s=START_S), *TIMED)
         workplace.prepare()
-        assert {example.conversation for example in workplace.examples("test")} == tested
-        for split in ("train", "validation"):
-            assert tested.isdisjoint(example.conversation for example in workplace.examples(split))
+        assert conversations(workplace, "test") > tested
+        tested, learnt = conversations(workplace, "test"), learnt | conversations(workplace, "learnt")
+        assert len(tested) == 6 * (number + 1)
+        assert tested.isdisjoint(learnt | conversations(workplace, "validation"))
     assert main(["remove", "more1"]) == 0
     workplace.prepare()
-    assert {example.conversation for example in workplace.examples("test")} == tested
+    assert conversations(workplace, "test") == {key for key in tested if "more1" not in key}
+
+
+def test_the_test_is_large_enough_again_once_many_were_forgotten_and_others_have_come(workplace: Workplace) -> None:
+    def pairs(name: str) -> list[dict[str, Any]]:
+        """Dialogues of two of twelve people."""
+        rows = [{"id": f"{name}{n}", "turns": turns(f"{name}{n}", 2)} for n in range(620)]
+        for n, row in enumerate(rows):
+            for place, turn in enumerate(row["turns"]):
+                turn["author"] = f"{name} {(n + place) % 12}"
+        return rows
+
+    def is_enough_held_out() -> bool:
+        (check,) = [check for check in workplace.report().checks if check.name == "conversations held out"]
+        return check.is_ok
+
+    workplace.imported("talk.jsonl", pairs("ann"), *DIALOGUES, "--map", "author=author")
+    workplace.prepare()
+    first, learnt = conversations(workplace, "test"), conversations(workplace, "learnt")
+    assert is_enough_held_out()
+    for number in (2, 6, 10):
+        assert main(["forget", "dataset", f"ann {number}"]) == 0
+    workplace.prepare()
+    left = conversations(workplace, "test")
+    learnt |= conversations(workplace, "learnt")
+    assert not is_enough_held_out()
+    assert len(left & first) < 40
+    workplace.imported("more.jsonl", pairs("ben"), *DIALOGUES, "--map", "author=author")
+    workplace.prepare()
+    second = conversations(workplace, "test")
+    assert is_enough_held_out()
+    assert left < second
+    assert not second & learnt
 
 
 def test_what_a_dataset_is_like_hangs_on_the_test_that_was_frozen_before_and_says_so(

@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ import pytest
 from bots.chatlog import FileCipher
 from engine.speakers import Called
 from finetune.errors import SourceFileError, StoreError
-from finetune.importing.store import Import, ImportStore, Origin, imported_messages, name_for
+from finetune.importing.forgotten import Forgotten
+from finetune.importing.store import Import, ImportStore, Origin, Removed, imported_messages, name_for
 from finetune.message import Rating, SourceMessage
 from finetune.rights import Right
+from finetune.sealed import write_rows
 
 ORIGIN = Origin("telegram", "telegram", "result.json", "ab" * 32, (("timezone", "Europe/Berlin"),))
 
@@ -286,6 +289,34 @@ def test_all_who_were_forgotten_stay_so_and_other_platforms_are_not_concerned(st
     assert len(list(store.messages("roses"))) == 1
 
 
-def test_no_import_may_take_the_place_of_the_list_of_the_forgotten(store: ImportStore) -> None:
-    with pytest.raises(StoreError, match=r"forgotten\.rows is where we keep who was forgotten; give another name"):
-        add(store, [message(1)], "forgotten.rows")
+@pytest.mark.parametrize(
+    ("name", "what"), [("forgotten.rows", "who was forgotten"), ("removed.rows", "what was removed")]
+)
+def test_no_import_may_take_the_place_of_a_list_of_ours(store: ImportStore, name: str, what: str) -> None:
+    with pytest.raises(StoreError, match=rf"{name} is where we keep {what}; give another name"):
+        add(store, [message(1)], name)
+
+
+def test_when_somebody_was_first_forgotten_and_what_was_removed_is_known(tmp_path: Path, cipher: FileCipher) -> None:
+    times = [datetime(2026, 11, day, 12, tzinfo=UTC) for day in (1, 2, 3)]
+    store = ImportStore(tmp_path / "imports", cipher, now=iter(times).__next__)
+    assert store.forgotten() == store.removed() == []
+    add(store, [message(1, "7", name="Hazel"), message(2)])
+    store.forget("telegram", "7")
+    add(store, talk("roses", ("7", "hello"), ("Ann", "hello")), "roses", IRC)
+    store.forget("irc", "7")
+    assert store.remove("roses")
+    assert store.forgotten() == [
+        Forgotten("telegram", "7", ("Hazel",), times[0]),
+        Forgotten("irc", "7", ("7",), times[1]),
+    ]
+    assert store.removed() == [Removed("roses", times[2])]
+
+
+def test_who_was_forgotten_when_no_times_were_kept_is_so_still(
+    store: ImportStore, tmp_path: Path, cipher: FileCipher
+) -> None:
+    with write_rows(tmp_path / "imports" / "forgotten.rows", cipher) as written:
+        written.writer.write({"platform": "telegram", "author": "7", "names": ["Hazel"]})
+    add(store, [message(1, "7"), message(2)])
+    assert list(store.messages("chats")) == [message(2)]
