@@ -80,7 +80,7 @@ $(VENV)/.export: $(VENV)/.made pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	$(SAY) "installing what the tests need (about 300 MB without CUDA)"
-	@$(PIP) -e ".[cpu,data,export,dev]" >&2
+	@$(PIP) -e ".[cpu,train,dev]" >&2
 	@touch $@ $(VENV)/.export
 
 $(VENV)/.made:

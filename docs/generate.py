@@ -25,7 +25,7 @@ from bots.telegram.settings import TelegramSettings
 from bots.testing import ScriptedEngine
 from engine.settings import EngineSettings
 from exporters.settings import ExporterSettings
-from finetune.settings import FinetuneSettings
+from finetune.settings import FinetuneSettings, GateSettings, ScheduleSettings, TrainSettings
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- settings: begin -->", "<!-- settings: end -->"
@@ -38,6 +38,9 @@ CLASSES: tuple[type[BaseSettings], ...] = (
     EngineSettings,
     ExporterSettings,
     FinetuneSettings,
+    TrainSettings,
+    GateSettings,
+    ScheduleSettings,
 )
 
 Setting = tuple[str, str, str]

@@ -3,8 +3,14 @@
 FinetuneError
 ├── SourceFileError   wrong input: no such file, not of the format that was named, or nothing in it
 ├── RightError        nobody has said under which right the text may be trained on, or that right does not do
-├── StoreError        what we keep on disk is damaged, taken, or cannot be written
+├── StoreError        what we keep on disk is damaged, or cannot be written
+│   └── TakenError    another process is at work on it
 ├── NoDataError       all is well, and there is nothing to make a dataset of
+├── TrainingError     a training is set up wrongly, or has failed (`finetune.training.errors`)
+├── TaintedError      a model has seen what it should not have, and may be used no more (`finetune.flywheel.promotion`)
+├── CronError         a time is not written as cron has it (`finetune.schedule.cron`)
+├── AddressError      the page for people cannot be served there (`finetune.comparing.server`)
+├── TooLongError      a text has more tokens than a model can be asked about (`finetune.evaluation.scoring`)
 └── RenderingError    a model's template cannot be trained on as it is served (`finetune.dataset.rendering`)
 
 Every message is one line: what was found, what was expected, what to do. This module knows nothing of chats.
@@ -28,6 +34,10 @@ class RightError(FinetuneError, ValueError):
 
 class StoreError(FinetuneError):
     """A file of ours is damaged, in use by another process, or cannot be written; says which."""
+
+
+class TakenError(StoreError):
+    """Another process is at work where two must not be; it can be tried again later."""
 
 
 class NoDataError(FinetuneError):

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from finetune.errors import StoreError
+from finetune.errors import StoreError, TakenError
+
+LOCK = ".lock"
 
 
 @contextmanager
@@ -19,16 +21,17 @@ def alone(folder: Path, setting: str) -> Iterator[None]:
         setting: What names the folder, for whoever has to change it.
 
     Raises:
-        StoreError: Another process is at it, or the folder cannot be made.
+        TakenError: Another process is at it.
+        StoreError: The folder cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (folder / ".lock").open("a")
+        lock = (folder / LOCK).open("a")
     except OSError as error:
         raise StoreError(f"{folder} cannot be written to ({error.strerror}); see {setting}") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise StoreError(f"another process is at work in {folder}; let it finish") from error
+            raise TakenError(f"another process is at work in {folder}; let it finish") from error
         yield

@@ -1,0 +1,1 @@
+"""One run of the flywheel: from chats to a promoted model, step by step, and what is kept of it."""
