@@ -1,0 +1,1 @@
+"""A dataset and a checkpoint in, a better checkpoint out."""
