@@ -1,0 +1,1 @@
+"""Measures models on the same data, and judges one by another."""
