@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from finetune.report.svg import draw
+from finetune.report.drawing import Drawing
 from finetune.report.wording import count, short
 
 WIDTH_PX = 460
@@ -54,7 +54,7 @@ class Curve:
     points: Sequence[tuple[float, float]]
 
 
-def bars(name: str, rows: Sequence[Bar]) -> str:
+def bars(name: str, rows: Sequence[Bar]) -> Drawing:
     """Horizontal bars from top to bottom, each with its text at its end."""
 
     def paint(figure: Figure) -> None:
@@ -66,10 +66,10 @@ def bars(name: str, rows: Sequence[Bar]) -> str:
             axes.text(row.value + longest * 0.02, place, short(row.text), va="center")
         axes.set_xlim(0, longest * 1.5)  # room for the text
 
-    return draw(name, paint, WIDTH_PX, _ROW_PX * len(rows) + 16)
+    return Drawing(name, paint, WIDTH_PX, _ROW_PX * len(rows) + 16)
 
 
-def columns(name: str, cells: Sequence[Bar], across: str, up: str) -> str:
+def columns(name: str, cells: Sequence[Bar], across: str, up: str) -> Drawing:
     """Vertical bars from left to right; as many of the labels are written as there is room for."""
     label_px = (max((len(cell.label) for cell in cells), default=0) + 2) * 7.0
     every = math.ceil(len(cells) * label_px / (WIDTH_PX - 60)) or 1
@@ -86,10 +86,10 @@ def columns(name: str, cells: Sequence[Bar], across: str, up: str) -> str:
         axes.grid(axis="y")
         axes.tick_params(left=False, bottom=False)
 
-    return draw(name, paint, WIDTH_PX, 230)
+    return Drawing(name, paint, WIDTH_PX, 230)
 
 
-def curves(name: str, lines: Sequence[Curve], across: str, up: str) -> str:
+def curves(name: str, lines: Sequence[Curve], across: str, up: str) -> Drawing:
     """Lines in a square of 0 to 100 % both ways, with the diagonal for comparison."""
 
     def paint(figure: Figure) -> None:
@@ -106,10 +106,10 @@ def curves(name: str, lines: Sequence[Curve], across: str, up: str) -> str:
         axes.tick_params(left=False, bottom=False)
         axes.legend(loc="lower right")
 
-    return draw(name, paint, WIDTH_PX, 300)
+    return Drawing(name, paint, WIDTH_PX, 300)
 
 
-def funnel(name: str, groups: Sequence[tuple[str, Sequence[Step]]]) -> str:
+def funnel(name: str, groups: Sequence[tuple[str, Sequence[Step]]]) -> Drawing:
     """Stages from top to bottom, in groups of one unit each, which have a scale of their own."""
     num_steps = sum(len(steps) for _, steps in groups)
 
@@ -128,7 +128,7 @@ def funnel(name: str, groups: Sequence[tuple[str, Sequence[Step]]]) -> str:
             ncols=len(colours),
         )
 
-    return draw(name, paint, WIDTH_PX, _ROW_PX * num_steps + 34 * len(groups) + 34)
+    return Drawing(name, paint, WIDTH_PX, _ROW_PX * num_steps + 34 * len(groups) + 34)
 
 
 def _steps(axes: Axes, steps: Sequence[Step]) -> None:

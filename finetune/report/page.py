@@ -6,9 +6,6 @@ Knows how figures are laid out on a page, and nothing of how they come about.
 
 from dataclasses import dataclass
 
-import jinja2
-from markupsafe import Markup
-
 from finetune.report.changes import Part, compare, whole
 from finetune.report.figures import DataReport, Sample, SampleLine, discrepancies
 from finetune.report.plots import (
@@ -23,7 +20,8 @@ from finetune.report.plots import (
     splits_plot,
     times_plots,
 )
-from finetune.report.wording import count, plural, printable, ranked, share
+from finetune.report.templates import environment
+from finetune.report.wording import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class _Row:
 def render(report: DataReport) -> str:
     """The page. The same report gives the same page, byte for byte, with one version of matplotlib."""
     html = (
-        _environment()
+        environment("finetune.report")
         .get_template("page.html.jinja")
         .render(
             report=report,
@@ -62,24 +60,6 @@ def render(report: DataReport) -> str:
     )
     # A file in UTF-8 cannot hold a lone surrogate, which JSON can.
     return html.encode("utf-8", "replace").decode("utf-8")
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("finetune.report", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        count=count, share=share, ranked=ranked, plural=plural, printable=printable, drawing=_drawing
-    )
-    return environment
-
-
-def _drawing(svg: str) -> Markup:
-    return Markup(svg)  # noqa: S704 - drawn and escaped by finetune.report.svg
 
 
 def _sections(report: DataReport) -> tuple[_Section, ...]:

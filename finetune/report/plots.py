@@ -10,6 +10,7 @@ from itertools import groupby
 
 from finetune.conversation import LinkKind
 from finetune.report.charts import Bar, Curve, Step, bars, columns, curves, funnel
+from finetune.report.drawing import Drawing
 from finetune.report.figures import Preferences, SplitLine, StageLine
 from finetune.report.measures import Concentration, Histogram, Times
 from finetune.report.wording import count, plural, ranked, share, short
@@ -25,29 +26,28 @@ class Plot:
     Attributes:
         note: What to see in it, in words, or nothing.
         alt: What it shows, for who cannot see it.
-        svg: Safe to stand in a page as it is.
         columns: Headings of the table with its numbers; `rows` are its cells.
     """
 
     title: str
     note: str
     alt: str
-    svg: str
+    drawing: Drawing
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
-def funnel_plot(stages: Sequence[StageLine]) -> Plot | None:
+def funnel_plot(stages: Sequence[StageLine], title: str = "Funnel") -> Plot | None:
     """What went on and what was dropped, stage by stage."""
     if not stages:
         return None
     groups = [(unit.value, list(lines)) for unit, lines in groupby(stages, key=lambda stage: stage.unit)]
     first, last = stages[0], stages[-1]
     return Plot(
-        title="Funnel",
+        title=title,
         note=f"{count(first.went_in)} {first.unit} in, {count(last.came_out)} {last.unit} out.",
         alt=f"Horizontal bars, one for each of {plural(len(stages), 'stage')}: what went on, and what was dropped.",
-        svg=funnel("funnel", [(unit, _steps(lines)) for unit, lines in groups]),
+        drawing=funnel("funnel", [(unit, _steps(lines)) for unit, lines in groups]),
         columns=("stage", "unit", "in", "dropped", "added", "out"),
         rows=tuple(
             (s.name, s.unit.value, *map(count, (s.went_in, s.num_dropped, s.num_added, s.came_out))) for s in stages
@@ -66,7 +66,7 @@ def histogram_plot(title: str, sizes: Histogram, unit: str, things: str) -> Plot
         title=title,
         note=note,
         alt=f"Columns: {count(sizes.total)} {things} by number of {unit}. {note}",
-        svg=columns(title, cells, across=f"{unit}, from", up=things),
+        drawing=columns(title, cells, across=f"{unit}, from", up=things),
         columns=(unit, things, "share"),
         rows=tuple(
             (label, count(n), share(n, sizes.total)) for label, n in zip(_ranges(sizes), sizes.counts, strict=True)
@@ -86,7 +86,7 @@ def largest_plot(title: str, spread: Concentration, holder: str) -> Plot | None:
         title=title,
         note=f"{note} Gini {spread.gini:.2f}.",
         alt=f"Horizontal bars: shares of the largest, by rank. {note}",
-        svg=bars(title, [Bar(f"{holder} {rank}", n, part) for rank, n, part in ranks]),
+        drawing=bars(title, [Bar(f"{holder} {rank}", n, part) for rank, n, part in ranks]),
         columns=("rank", "bytes", "share"),
         rows=tuple((rank, count(n), part) for rank, n, part in ranks),
     )
@@ -102,7 +102,7 @@ def concentration_plot(authors: Concentration, chats: Concentration) -> Plot | N
         note="The further a curve is above the dotted line, the fewer have most of it.",
         alt="Curves: what share of all the largest holders have together. "
         + " ".join(f"Gini of {label}: {spread.gini:.2f}." for label, spread in spreads),
-        svg=curves(
+        drawing=curves(
             "concentration",
             [Curve(label, _in_percent(spread)) for label, spread in spreads],
             across="% of them, largest first",
@@ -147,7 +147,7 @@ def counts_plot(
         title=title,
         note=f"{count(total)} {things}.{rest}",
         alt=f"Horizontal bars: {count(total)} {things} by {what}; most are {short(max(rows, key=lambda r: r[1])[0])}.",
-        svg=bars(title, [Bar(name, n, f"{count(n)}  ({share(n, total)})") for name, n in shown]),
+        drawing=bars(title, [Bar(name, n, f"{count(n)}  ({share(n, total)})") for name, n in shown]),
         columns=(what, things, "share"),
         rows=tuple((name, count(n), share(n, total)) for name, n in rows),
     )
@@ -168,7 +168,7 @@ def splits_plot(splits: Sequence[SplitLine]) -> Plot | None:
         title="Splits",
         note=f"{count(total)} tokens to be learnt or tested on.",
         alt="Horizontal bars: target tokens of each split.",
-        svg=bars("splits", [Bar(s.name, s.target_tokens, part) for s, part in zip(splits, parts, strict=True)]),
+        drawing=bars("splits", [Bar(s.name, s.target_tokens, part) for s, part in zip(splits, parts, strict=True)]),
         columns=("split", "conversations", "examples", "target tokens"),
         rows=tuple((s.name, *map(count, (s.conversations, s.examples, s.target_tokens))) for s in splits),
     )
@@ -196,7 +196,7 @@ def _times_plot(title: str, rows: Sequence[tuple[str, int]], note: str) -> Plot:
         title=title,
         note=note,
         alt=f"Columns: messages, {title.lower()}; most, {count(most[1])}, in {most[0]}. {note}".rstrip(),
-        svg=columns(title, [Bar(label, n) for label, n in rows], "", "messages"),
+        drawing=columns(title, [Bar(label, n) for label, n in rows], "", "messages"),
         columns=("when", "messages", "share"),
         rows=tuple((label, count(n), share(n, total)) for label, n in rows if n),
     )

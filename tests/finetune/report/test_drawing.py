@@ -1,4 +1,4 @@
-"""Drawings that can stand inside an HTML page."""
+"""Drawings that can stand inside an HTML page, or beside it as pictures."""
 
 import re
 import subprocess
@@ -9,6 +9,7 @@ import matplotlib as mpl
 import pytest
 
 from finetune.report.charts import Bar, Curve, Step, bars, columns, curves, funnel
+from finetune.report.courses import Panel, courses
 
 NAMES = ["plain", "<script>alert(1)</script>", "$\\frac$ 5$", "友達 😀", "a\x00b\x1b\ud800\u202e", "", "x" * 300]
 
@@ -16,10 +17,10 @@ NAMES = ["plain", "<script>alert(1)</script>", "$\\frac$ 5$", "友達 😀", "a\
 def drawings() -> dict[str, str]:
     cells = [Bar(name, place, name) for place, name in enumerate(NAMES)]
     return {
-        "bars": bars("one", cells),
-        "columns": columns("two", cells, "across", "up"),
-        "curves": curves("three", [Curve("authors", [(0, 0), (20, 80), (100, 100)])], "across", "up"),
-        "funnel": funnel("four", [("messages", [Step(name, 90, 10, 5) for name in NAMES])]),
+        "bars": bars("one", cells).svg(),
+        "columns": columns("two", cells, "across", "up").svg(),
+        "curves": curves("three", [Curve("authors", [(0, 0), (20, 80), (100, 100)])], "across", "up").svg(),
+        "funnel": funnel("four", [("messages", [Step(name, 90, 10, 5) for name in NAMES])]).svg(),
     }
 
 
@@ -64,6 +65,23 @@ def test_the_figures_alone_load_no_matplotlib() -> None:
 
 
 def test_zeros_are_drawn_without_complaint() -> None:
-    assert bars("zeros", [Bar("none", 0, "0")])
-    assert columns("zeros", [Bar("none", 0)], "", "")
-    assert funnel("zeros", [("messages", [Step("none", 0)])])
+    assert bars("zeros", [Bar("none", 0, "0")]).svg()
+    assert columns("zeros", [Bar("none", 0)], "", "").svg()
+    assert funnel("zeros", [("messages", [Step("none", 0)])]).svg()
+
+
+def test_a_picture_has_its_title_on_white_and_the_same_bytes_each_time() -> None:
+    drawing = bars("one", [Bar("a", 1, "one"), Bar("b", 2, "two")])
+    picture, other = drawing.png("A title"), drawing.png("Another")
+    assert picture == drawing.png("A title") != other
+    assert picture.startswith(b"\x89PNG\r\n")
+    assert int.from_bytes(picture[16:20]) == 2 * drawing.width_px
+    assert b"matplotlib" not in picture
+
+
+def test_a_course_is_drawn_with_what_it_comes_to() -> None:
+    panel = Panel("SFT", "bits", [(0, 1.83), (9, 1.6871)], start=1.83, best=(9, 1.6871), breaks=[4])
+    words = ["".join(each.itertext()) for each in ET.fromstring(courses("c", [panel], "step").svg()).iter("text")]
+    assert {"SFT", "bits", "step", "before 1.83", "best 1.687", "taken up again"} <= set(words)
+    plain = courses("c", [Panel("SFT", "loss", [(1, 2.5)])], "step").svg()
+    assert ">2.5</text>" in plain
