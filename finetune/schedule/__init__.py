@@ -1,0 +1,1 @@
+"""When runs are due, and the process that sees to them."""
