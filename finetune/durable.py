@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from finetune.errors import StoreError
 
@@ -48,6 +48,15 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as out, explained(path):
         out.write(text.encode("utf-8"))
+
+
+def appending(path: Path) -> TextIO:
+    """A text file to add lines to, for its owner's eyes only; to be closed by the caller.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    return open(path, "a", encoding="utf-8", opener=_private)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ A run is known by what goes into it, so that the same command on the same chats 
 interrupted. Knows nothing of training.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
@@ -63,7 +63,7 @@ def prepare(
     """
     imported = imports.all()
     sources = [_log(runs), *(_source(imports, each, policy) for each in imported)]
-    known_by = _known_by(snapshot_sha256, imported, sources)
+    known_by = {"log": snapshot_sha256, "imports": [known_as(each, policy) for each in imported]}
     assembly, shares = _assembly(runs, settings, bundle), _shares(settings)
     with Pool(settings.workers) as pool:
         steps = stages(sources, known_by, shares, assembly, pool)
@@ -93,6 +93,16 @@ def is_there_something(runs: Runs, imports: ImportStore) -> bool:
     return bool(imports.all()) or any(True for _ in runs.beside(SNAPSHOT, lambda row: row))
 
 
+def known_as(each: Import, policy: PlatformPolicy) -> dict[str, Any]:
+    """What a dataset says of an import: what was in it, under which right, and why it was not trained on if so."""
+    return {
+        "name": each.name,
+        "right": str(each.right),
+        "sha256": each.messages.sha256,
+        "refusal": refusal(each.origin.platform, each.right, policy),
+    }
+
+
 def _log(runs: Runs) -> Source:
     """The chat log comes first: what is known of a message there is more than an export has."""
     return Source(LOG, runs.beside(SNAPSHOT, SourceMessage.from_json))
@@ -100,22 +110,6 @@ def _log(runs: Runs) -> Source:
 
 def _source(imports: ImportStore, each: Import, policy: PlatformPolicy) -> Source:
     return Source(each.name, imported_messages(imports, [each]), refusal(each.origin.platform, each.right, policy))
-
-
-def _known_by(snapshot_sha256: str, imported: Sequence[Import], sources: Sequence[Source]) -> dict[str, Any]:
-    refusals = {source.name: source.refusal for source in sources}
-    return {
-        "log": snapshot_sha256,
-        "imports": [
-            {
-                "name": each.name,
-                "right": str(each.right),
-                "sha256": each.messages.sha256,
-                "refusal": refusals[each.name],
-            }
-            for each in imported
-        ],
-    }
 
 
 def _assembly(runs: Runs, settings: FinetuneSettings, bundle: Bundle) -> Assembly:

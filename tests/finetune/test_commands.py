@@ -148,8 +148,8 @@ def test_sources_lists_what_is_imported_and_under_which_right(
     capsys.readouterr()
     assert main(["sources"]) == 0
     assert capsys.readouterr().out == (
-        "a  1 messages  telegram  consent:a folder  *.json\n"
-        "talk  1,200 messages  dialogues  licence:CC0-1.0  talk.jsonl\n"
+        "a  1 messages  telegram  platform telegram  consent:a folder  *.json\n"
+        "talk  1,200 messages  dialogues  platform dataset  licence:CC0-1.0  talk.jsonl\n"
     )
 
 
@@ -162,7 +162,7 @@ def test_only_what_is_there_can_be_removed_or_forgotten(
     assert "no import has messages by ann on irc" in refused(capsys, "forget", "irc", "ann")
     assert main(["remove", "talk"]) == 0
     assert capsys.readouterr().out == "talk is removed; the next `prepare` makes a dataset without it\n"
-    assert left(workplace.folder) == []
+    assert left(workplace.folder) == ["removed.rows"]  # that it was, for the models that have seen it
 
 
 def test_a_damaged_import_is_told_of_by_every_command_and_can_be_removed(

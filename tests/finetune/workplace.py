@@ -12,7 +12,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+import pytest
 
 from bots.chatlog import ChatLog, DatabaseSettings, FileCipher, PolicySettings
 from bots.policy import Policy
@@ -34,6 +37,7 @@ from tests.finetune.dataset.dialogues import sentence
 ROOT = Path(__file__).parents[2]
 DIALOGUES = ("--format", "dialogues", "--map", "turns=turns", "--right", "licence:CC0-1.0")
 KEY = bytes(range(64))
+PREFIXES = ("ENGINE_", "BOTS_", "FINETUNE_", "DATABASE_", "POLICY_", "TRAIN_", "GATE_", "SCHEDULE_")
 
 
 def turns(seed: str, number: int = 4, speakers: Sequence[str] = ("ann", "ben"), **fields: Any) -> list[dict[str, Any]]:
@@ -111,9 +115,13 @@ class Workplace:
 
     def log(self, policy: Policy | None = None) -> AbstractAsyncContextManager[ChatLog]:
         """The chat log here; under the policy of the settings, if none is given."""
+        return ChatLog.open(self.database, policy=policy or load_settings(PolicySettings).policy)
+
+    @property
+    def database(self) -> DatabaseSettings:
+        """Where the chat log here is."""
         keys, url = self.folder / "secrets" / "chatlog.keys", f"sqlite:///{self.folder}/data/mynah.db"
-        policy = policy or load_settings(PolicySettings).policy
-        return ChatLog.open(DatabaseSettings(url=url, key_file=keys), policy=policy)
+        return DatabaseSettings(url=url, key_file=keys)
 
     @cached_property
     def cipher(self) -> FileCipher:
@@ -160,3 +168,14 @@ class Workplace:
         cipher = self.cipher
         for path in sorted((self.folder / "runs").rglob("*.rows")):
             yield from (json.dumps(row, ensure_ascii=False) for row in Rows(path, cipher, lambda row: row))
+
+
+def entered(folder: Path, patch: pytest.MonkeyPatch, settings: Mapping[str, str] = MappingProxyType({})) -> Workplace:
+    """The workplace of a folder, where commands are run from now on, with other settings as they are by default."""
+    for name in os.environ:
+        if name.startswith(PREFIXES):
+            patch.delenv(name)
+    for name, value in ({"FINETUNE_WORKERS": "1"} | dict(settings)).items():
+        patch.setenv(name, value)
+    patch.chdir(folder)
+    return Workplace(folder)
