@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(EngineSettings)
-        bundles = [Bundle.open(path) for path in options.bundle or [_champion(settings)]]
+        bundles = [Bundle.open(path) for path in options.bundle or [champion(settings)]]
         figures = asyncio.run(_measure(settings, bundles, options))
     except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _champion(settings: EngineSettings) -> Path:
+def champion(settings: EngineSettings) -> Path:
+    """The bundle that the registry has in service; a path that is none where there is no champion."""
     registry = Registry(settings.registry)
     return registry.path(registry.champion() or "(no champion; run make model)")
 
@@ -77,14 +78,15 @@ def _report(bundles: Sequence[Bundle], figures: Figures, options: argparse.Names
     rows = [[measure, *(_cell(figures[version, measure]) for version in versions)] for measure in measures]
     lines = [head, ["---"] * len(head), *fixed, *rows]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return f"{_machine()}\n{options.rounds} rounds of {options.seconds:g} s for each figure.\n\n{table}"
+    return f"{machine()}\n{options.rounds} rounds of {options.seconds:g} s for each figure.\n\n{table}"
 
 
 def _cell(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.4g} ({min(values):.4g} to {max(values):.4g})"
 
 
-def _machine() -> str:
+def machine() -> str:
+    """What figures were measured on, in a line."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

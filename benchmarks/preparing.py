@@ -69,7 +69,7 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=100_000)
     options = parser.parse_args()
     registry = Registry(load_settings(EngineSettings).registry)
-    bundle = Bundle.open(registry.path(registry.history()[0].version))
+    bundle = Bundle.open(registry.path(registry.base() or ""))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = FinetuneSettings(imports=folder / "imports", runs=folder / "runs")

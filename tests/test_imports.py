@@ -91,14 +91,15 @@ def test_only_exporters_and_finetune_import_torch_and_its_kin() -> None:
         ("prompt_toolkit", "bots.console"),
         ("discord", "bots.discord"),
         ("telegram", "bots.telegram"),
-        ("sqlalchemy", "bots.chatlog"),
         ("alembic", "bots.chatlog"),
         ("cryptography", "bots.chatlog"),
-        ("apscheduler", "bots.plugins.schedule"),
         ("detect_secrets", "finetune.cleaning"),
         ("phonenumbers", "finetune.cleaning"),
         ("datasketch", "finetune.dataset"),
         ("matplotlib", "finetune.report"),
+        ("optuna", "finetune.training"),
+        ("trl", "finetune.training"),
+        ("peft", "finetune.training"),
     ],
 )
 def test_a_library_for_one_part_is_imported_there_alone(library: str, home: str) -> None:
@@ -111,6 +112,29 @@ def test_a_library_for_one_part_is_imported_there_alone(library: str, home: str)
     }
     assert importers
     assert all(is_within(module, home) for module in importers), importers
+
+
+@pytest.mark.parametrize(
+    ("library", "homes"),
+    [
+        ("sqlalchemy", ("bots.chatlog", "finetune.schedule")),
+        ("apscheduler", ("bots.plugins.schedule", "finetune.schedule")),
+    ],
+)
+def test_a_library_for_two_parts_is_imported_there_alone(library: str, homes: tuple[str, ...]) -> None:
+    importers = {
+        module
+        for package in PACKAGES
+        for module in modules(package)
+        for name in imports(module)
+        if is_within(name, library)
+    }
+    assert {next((home for home in homes if is_within(module, home)), module) for module in importers} == set(homes)
+
+
+def test_the_scheduler_loads_nothing_that_training_needs() -> None:
+    loaded = set(run_python(LOADED, "finetune.schedule.scheduling", "finetune.schedule.facts"))
+    assert loaded & HEAVY == set()
 
 
 def test_no_package_is_left_out_of_these_rules() -> None:
