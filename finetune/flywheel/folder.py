@@ -19,14 +19,8 @@ from finetune.evaluation.verdict import Verdict
 from finetune.training.job import EVENTS, JOB, RESULT
 
 COMPARISONS = "comparisons"
-DATA, VERDICTS, LEARNT, FIGURES, BUNDLE, LOG = (
-    "data.json",
-    "verdicts.json",
-    "learnt.json",
-    "figures",
-    "bundle",
-    "log.txt",
-)
+DATA, VERDICTS, LEARNT, FIGURES, BUNDLE = "data.json", "verdicts.json", "learnt.json", "figures", "bundle"
+REPORT = "report.html"
 # End the names of folders of trainings that no run has asked for.
 BY_HAND, SEARCH = "-train", "-search"
 # What a training leaves that is as large as a model; a search has a folder of it for each trial.

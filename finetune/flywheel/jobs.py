@@ -5,11 +5,11 @@ Knows nothing of how training works.
 
 from importlib import metadata
 
-from finetune.flywheel.folder import LOG, RunFolder
+from finetune.flywheel.folder import RunFolder
 from finetune.installation import Installation
 from finetune.runs import Dataset
 from finetune.training import hardware, launcher, planning
-from finetune.training.job import JOB, Job, Result
+from finetune.training.job import JOB, LOG, Job, Result
 
 # What decides, beside our own code, which weights come out.
 LIBRARIES = ("mynah", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers")

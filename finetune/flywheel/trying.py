@@ -75,9 +75,10 @@ def _begin(at: Installation, suffix: str) -> tuple[Dataset, RunFolder]:
 
 def _folder(at: Installation, dataset: Dataset, suffix: str) -> RunFolder:
     """A folder in which the same job was begun and is not over, or a new one."""
+    digest = jobs.job_of(at, suffix, dataset).digest  # whatever its run is called
     for path in sorted(at.finetune.trainings.glob(f"*{suffix}"), reverse=True):
         folder = RunFolder(path)
-        is_same = (path / JOB).exists() and Job.read(path).digest == jobs.job_of(at, path.name, dataset).digest
+        is_same = (path / JOB).exists() and Job.read(path).digest == digest
         if is_same and not folder.bundle.exists():
             return folder
     path = at.finetune.trainings / f"{datetime.now(UTC):%Y%m%d-%H%M%S}{suffix}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from finetune.durable import replacing, write_text
 from finetune.evaluation.verdict import refusals
+from finetune.flywheel.folder import REPORT
 from finetune.flywheel.record import RunRecord, State
 from finetune.report.plots import Plot, funnel_plot, histogram_plot
 from finetune.report.templates import environment
@@ -19,7 +20,6 @@ from finetune.runreport import comparison, curves, outcome
 from finetune.runreport import findings as reading
 from finetune.runreport.events import Course
 from finetune.runreport.findings import Findings
-from finetune.runreport.summary import PAGE
 from finetune.settings import TrainSettings
 from finetune.training.job import Job
 
@@ -44,7 +44,7 @@ def write(folder: Path, record: RunRecord) -> Path:
     for name, plot in plots.items():
         with replacing(folder / PLOTS / f"{name}.png") as out:
             out.write(plot.drawing.png(plot.title))
-    path = folder / PAGE
+    path = folder / REPORT
     write_text(path, render(findings, record, plots))
     return path
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from finetune.evaluation.verdict import refusals
+from finetune.flywheel.folder import REPORT
 from finetune.flywheel.record import RunRecord
 from finetune.report.wording import change, count, decimal, duration, plural, printable, short
 from finetune.runreport import findings as reading
@@ -14,8 +15,6 @@ from finetune.runreport.comparison import anchor, held_out
 from finetune.runreport.findings import Findings
 from finetune.runreport.outcome import learnt_tokens, sentence, took_s
 from finetune.training.job import Stage
-
-PAGE = "report.html"
 
 _MAX_REFUSALS = 2
 
@@ -29,7 +28,7 @@ def summary(folder: Path, record: RunRecord) -> list[str]:
         *_training(findings),
         *_models(findings),
         *_gates(findings),
-        f"took {duration(took_s(record))}; report: {folder / PAGE}",
+        f"took {duration(took_s(record))}; report: {folder / REPORT}",
     ]
     return [printable(line) if not line.startswith("  ") else f"  {printable(line)}" for line in lines]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from bots.chatlog import Request
+from finetune.flywheel.folder import REPORT
 from finetune.flywheel.record import State
 from finetune.installation import Installation
 from finetune.schedule import requests, triggers, words
@@ -24,7 +25,6 @@ from finetune.schedule.triggers import Facts
 from finetune.schedule.words import Status
 
 NUM_IN_CHATS = 5
-REPORT = "report.html"
 RUN = (sys.executable, "-m", "finetune", "run", "--id")
 GATHER = (sys.executable, "-m", "finetune.schedule.facts")
 

@@ -20,10 +20,10 @@ from finetune.locking import LOCK as TRAININGS_LOCK
 from finetune.schedule.lastline import last_line
 from finetune.schedule.locks import is_held
 from finetune.schedule.queue import RunQueue
+from finetune.training.job import LOG
 
 logger = logging.getLogger(__name__)
 
-LOG = "log.txt"
 # A checkpoint of the default model takes a second; service managers kill after 90.
 GRACE_S = 60.0
 # How a process ends that was told to: with the code that shells give for the signal, or by the signal.

@@ -16,7 +16,7 @@ from finetune.stages import sha256_of
 
 JOB, RESULT = "job.json", "result.json"
 CHECKPOINTS, ADAPTER, MERGED = "checkpoints", "adapter", "merged"
-EVENTS = "events.jsonl"
+EVENTS, LOG = "events.jsonl", "log.txt"
 
 
 @dataclass(frozen=True)

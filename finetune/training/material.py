@@ -5,16 +5,15 @@ for all stages. Knows nothing of how they are learnt.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import Any
 
 from engine.bundle import Bundle
 from exporters import sources
 from exporters.progress import Progress
-from finetune.dataset.example import Example, ExampleMessage
+from finetune.dataset.example import Example, ExampleMessage, Label
 from finetune.dataset.rendering import Renderer
 from finetune.dataset.splits import Split
 from finetune.errors import StoreError
@@ -116,7 +115,7 @@ def read(runs: Runs, dataset: Dataset, renderer: Renderer, base: Path, parameter
         )
     kept = encoding.choose(learnt, parameters.tokens, parameters.epochs, parameters.seed)
     labels = runs.rows(dataset, "labels", lambda row: row)
-    ratings = [rating(row, renderer) for row in labels if row["split"] == Split.TRAIN]
+    ratings = [rating(Label.from_json(row), renderer) for row in labels if row["split"] == Split.TRAIN]
     return Material(base, kept, watched, ratings)
 
 
@@ -127,9 +126,8 @@ def steps_of(rows: Sequence[Row], plan: Plan, step_examples: int, seed: int) -> 
     return [list(islice(seen, step_examples)) for _ in range(plan.steps)]
 
 
-def rating(row: Mapping[str, Any], renderer: Renderer) -> Rating:
-    """A row of the dataset's labels as token ids, byte for byte those of serving."""
-    prompt = [ExampleMessage(each["role"], each["content"]) for each in row["prompt"]]
-    encoded = renderer.encode((*prompt, ExampleMessage("assistant", row["completion"], weight=1.0)))
+def rating(label: Label, renderer: Renderer) -> Rating:
+    """A rated answer as token ids, byte for byte those of serving."""
+    encoded = renderer.encode((*label.prompt, ExampleMessage("assistant", label.completion, weight=1.0)))
     start = next(place for place, weight in enumerate(encoded.weights) if weight)
-    return Rating(row["id"], encoded.ids[:start], encoded.ids[start:], row["is_good"])
+    return Rating(label.id, encoded.ids[:start], encoded.ids[start:], label.is_good)

@@ -18,10 +18,9 @@ from threading import Thread
 
 from finetune.errors import FinetuneError
 from finetune.training.errors import TrainingError
-from finetune.training.job import EVENTS
+from finetune.training.job import EVENTS, LOG
 from finetune.training.launcher import launch
 
-LOG = "log.txt"
 # Between two looks. An evaluation takes much longer.
 LOOK_EVERY_S = 0.5
 

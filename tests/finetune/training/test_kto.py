@@ -51,7 +51,7 @@ def test_prompts_and_answers_are_those_of_serving(bundles: Callable[..., Path]) 
     said = (ExampleMessage("system", "Be kind."), ExampleMessage("user", "Hello, who are you?"))
     label = Label("l", "c", said, "A bot, of course.", True, ("ann",))
     row = json.loads(json.dumps({"split": "train", **asdict(label)}))
-    found = rating(row, Renderer.open(bundle))
+    found = rating(Label.from_json(row), Renderer.open(bundle))
     served = PromptBuilder(template, tokenizer).build(
         [ChatMessage("system", "Be kind."), ChatMessage("user", "Hello, who are you?")], limit_tokens=100
     )
