@@ -22,8 +22,9 @@ from bots.errors import BotError
 from bots.operators import operator_ids
 from bots.pluginchecks import check_plugins
 from bots.plugins.host import PluginRules
-from bots.service import Service, closed_by_signals
+from bots.service import Service
 from bots.settings import BotSettings
+from bots.signals import closed_by_signals
 from engine import Engine, EngineSettings, load_settings
 from engine.errors import EngineError, SettingsError
 from engine.generation import TextEngine

@@ -6,8 +6,7 @@ Decides what is opened anew when it fails. Knows nothing of any one platform.
 import asyncio
 import contextlib
 import logging
-import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bots.accounts import Account
@@ -118,24 +117,3 @@ class Service:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(duration_s):
                 await self._closing.wait()
-
-
-@contextlib.asynccontextmanager
-async def closed_by_signals(service: Service) -> AsyncIterator[None]:
-    """Close the service on SIGTERM and on Ctrl-C; a second one ends the process at once."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    assert task is not None  # a coroutine runs in a task
-
-    def close() -> None:
-        if service.is_closing:
-            task.cancel()
-        service.close()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, close)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)

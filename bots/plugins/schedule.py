@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from bots.budget import Sleep
+from bots.cron import cron_trigger
 
 LONGEST_SLEEP_S = 60.0
 """The clock on the wall may be set while we sleep."""
@@ -26,7 +26,7 @@ def trigger_of(now: datetime, interval_s: float | None, cron: str | None) -> Bas
     if (interval_s is None) == (cron is None):
         raise ValueError("a schedule has either interval_s or cron")
     if cron is not None:
-        return CronTrigger.from_crontab(cron)
+        return cron_trigger(cron)
     assert interval_s is not None
     if interval_s <= 0:
         raise ValueError(f"interval_s is {interval_s}; it has to be more than 0")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from bots.chatlog import Request
+from bots.signals import closed_by_signals
 from finetune.flywheel.folder import REPORT
 from finetune.flywheel.record import State
 from finetune.installation import Installation
@@ -18,7 +19,7 @@ from finetune.schedule import requests, triggers, words
 from finetune.schedule.cron import trigger_of
 from finetune.schedule.queue import Pause, RunQueue
 from finetune.schedule.requests import Desk
-from finetune.schedule.service import FACTS, POLL_S, Service, closed_by_signals
+from finetune.schedule.service import FACTS, POLL_S, Service
 from finetune.schedule.supervisor import GRACE_S, Supervisor
 from finetune.schedule.times import open_times
 from finetune.schedule.triggers import Facts

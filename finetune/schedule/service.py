@@ -7,9 +7,8 @@ nothing of training.
 import asyncio
 import json
 import logging
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -148,24 +147,3 @@ class Service:
         if not self.is_closing:
             logger.warning("%s", reason)
             await complain(self.queue, self.log, reason, self.now())
-
-
-@asynccontextmanager
-async def closed_by_signals(service: Service) -> AsyncIterator[None]:
-    """Close the service on SIGTERM and on Ctrl-C; a second one ends the process without waiting for the run."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    assert task is not None  # a coroutine runs in a task
-
-    def close() -> None:
-        if service.is_closing:
-            task.cancel()
-        service.close()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, close)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
