@@ -30,6 +30,9 @@ INLINE, TORCHRUN, PLACE = "inline", "torchrun:", "{command}"
 LOCK = ".training.lock"
 # From asking a training to end until it is killed. torchrun gives its workers 30 s.
 GRACE_S = 45.0
+# Tensors come and go with each layer. glibc would give large ones back to the system, which clears pages for the next
+# one: a tenth of the time on a CPU.
+_MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
 # Characters of what was said last, in which the reason of a failure is looked for; torchrun's report has 3,000.
 _TAIL = 20_000
 _WORKER_FAILED = re.compile(r"^[A-Z]\d{4} .*torch/distributed/elastic/multiprocessing/api\.py.*$", re.MULTILINE)
@@ -176,7 +179,13 @@ def _run(arguments: list[str], said: _Said, lock: int) -> int:
         # The keeper holds the end that is read, too: a training whose run was killed still ends in good order, instead
         # of by its first word into a broken pipe.
         process = subprocess.Popen(  # noqa: S603 - the keeper, with the command of the operator
-            arguments, stdin=subprocess.PIPE, stdout=sink, stderr=sink, pass_fds=(lock, source), start_new_session=True
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=sink,
+            stderr=sink,
+            env=_MALLOC | os.environ,
+            pass_fds=(lock, source),
+            start_new_session=True,
         )
         os.close(sink)
         with process:

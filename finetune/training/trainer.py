@@ -26,6 +26,7 @@ from finetune.training import bits, checkpoints
 from finetune.training.course import Course, kept
 from finetune.training.encoding import Row
 from finetune.training.errors import TrainingError
+from finetune.training.frugal import spare
 from finetune.training.job import CHECKPOINTS
 from finetune.training.targets import TOKENS_AT_ONCE, Batch, losses, packed, padded, portions
 
@@ -72,6 +73,8 @@ class Supervised:
             warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False", category=UserWarning)
             super().__init__(model=model, **given)  # type: ignore[call-arg]  # of the class that this one is put before
         self.remove_callback(PrinterCallback)  # type: ignore[attr-defined]  # of the class that this one is put before
+        if self.args.device.type == "cpu":  # type: ignore[attr-defined]  # likewise
+            spare(self.model, is_bf16=self.args.bf16)  # type: ignore[attr-defined]  # likewise
 
     def _align_special_tokens(self) -> None:
         """Leave the model's configuration alone."""
