@@ -133,10 +133,14 @@ def _is_locked(lock: TextIO) -> bool:
 
 
 class _Said:
-    """What a training says: shown as it comes, kept in a log by lines, its end remembered."""
+    """What a training says: shown as it comes, kept in a log by lines, its end remembered.
+
+    Of a run that the scheduler began, all that is shown goes into that log already.
+    """
 
     def __init__(self, lines: TextIO) -> None:
         self._lines, self._rest, self.tail = lines, "", ""
+        self._is_shown = not _are_one_file(sys.stderr, lines)
 
     def listen(self, source: int) -> None:
         """Take what comes from a descriptor until nobody holds its other end."""
@@ -147,15 +151,24 @@ class _Said:
             self._add("\n")
 
     def _add(self, text: str) -> None:
-        with suppress(OSError):  # a training goes on where nobody looks on any more
-            sys.stderr.write(text)
-            sys.stderr.flush()
+        if self._is_shown:
+            with suppress(OSError):  # a training goes on where nobody looks on any more
+                sys.stderr.write(text)
+                sys.stderr.flush()
         *lines, rest = (self._rest + text).split("\n")
         for line in map(_last_drawn, lines):
             self._lines.write(f"{line}\n")
             self.tail = f"{self.tail}{line}\n"[-_TAIL:]
         self._lines.flush()
         self._rest = rest[max(0, rest.rfind("\r", 0, -1)) :]
+
+
+def _are_one_file(a: TextIO, b: TextIO) -> bool:
+    """Whether two streams write to the same file; a stream that is none of the system's is another one."""
+    try:
+        return os.path.sameopenfile(a.fileno(), b.fileno())
+    except OSError:
+        return False
 
 
 def _last_drawn(line: str) -> str:

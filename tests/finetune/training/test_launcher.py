@@ -114,6 +114,14 @@ def test_a_failed_training_tells_why_in_one_line(tmp_path: Path, code: str) -> N
         launch(tmp_path, launcher, nice=0, log=tmp_path / "log.txt")
 
 
+def test_what_is_shown_in_the_log_already_stands_there_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log.txt"
+    with log.open("a", encoding="utf-8") as shown:  # as of a run that the scheduler began
+        monkeypatch.setattr(sys, "stderr", shown)
+        launch(tmp_path, template(tmp_path, "print('half of it is done')"), nice=0, log=log)
+    assert log.read_text(encoding="utf-8") == "half of it is done\n"
+
+
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"127: srun-of-ours cannot be started \(No such file or directory\); see"):
         launch(tmp_path, "srun-of-ours {command}", nice=0, log=tmp_path / "log.txt")
