@@ -194,7 +194,7 @@ def train(
         budgets=Budgets(seconds=TRAINING_SHARE * seconds, disk_bytes=10**10),
         base=base,
         held_out=rows[:HELD_OUT],
-        parameters=planning.hyperparameters(settings, hardware.look()),
+        parameters=planning.hyperparameters(settings, hardware.look(), replay_share=0.0),
     )
     _forget_memory()
     trained = sft.carry_out(ground, rows).stage

@@ -78,7 +78,7 @@ class Training:
 @contextmanager
 def training(model: str, nice: int) -> Iterator[Training]:
     """A training of a model on the CPU; killed at the end."""
-    precision = planning.hyperparameters(load_settings(TrainSettings), hardware.look()).precision
+    precision = planning.hyperparameters(load_settings(TrainSettings), hardware.look(), replay_share=0.0).precision
     with tempfile.TemporaryDirectory() as folder:
         command = ["nice", "-n", str(nice), sys.executable, "-m", "benchmarks.gpu_train", "--cpu", "--model", model]
         command += ["--setting", f"{precision}, padded", "--step-examples", str(STEP_EXAMPLES)]

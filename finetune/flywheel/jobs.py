@@ -43,6 +43,6 @@ def job_of(at: Installation, run: str, dataset: Dataset) -> Job:
         base=base.manifest.source.name,
         base_sha256=base.manifest.source.checkpoint_sha256,
         bundle=base.version,
-        hyperparameters=planning.hyperparameters(at.train, hardware.look()),
+        hyperparameters=planning.hyperparameters(at.train, hardware.look(), at.finetune.replay_share),
         code={name: metadata.version(name) for name in LIBRARIES},
     )

@@ -88,14 +88,16 @@ def _without_first(row: Encoded) -> tuple[float, ...]:
     return (0.0, *row.weights[1:])
 
 
-def choose(rows: Sequence[Row], tokens: int | None, epochs: float, seed: int) -> list[Row]:
+def choose(rows: Sequence[Row], tokens: int | None, epochs: float, seed: int, replay_share: float) -> list[Row]:
     """What there is room for in a budget, in the order given: new examples come before old ones a second time.
 
-    Canaries are all kept, since evaluation asks for each of them. Of the rest, replay keeps its share: both are cut
-    alike, in an order by hash.
+    Canaries are all kept, since evaluation asks for each of them. The rest is cut in an order by hash. Replay has its
+    share of what is learnt as far as there is enough of it, also where it is next to nothing of a large dataset, of
+    which the budget has room for a part.
 
     Args:
         tokens: Budget of all epochs together, context included; None for none.
+        replay_share: Of the bytes of what is learnt, at least 0, and below 1.
 
     Raises:
         TrainingError: There is room for nothing.
@@ -107,8 +109,8 @@ def choose(rows: Sequence[Row], tokens: int | None, epochs: float, seed: int) ->
     replayed = [row for row in rows if row.source == replay.SOURCE]
     said = [row for row in rows if row.source not in (canaries.SOURCE, replay.SOURCE)]
     room = max(0.0, tokens / once - _num_tokens(planted))
-    share = room / max(1, _num_tokens(replayed) + _num_tokens(said))
-    chosen = [*planted, *_cut(replayed, share, seed), *_cut(said, share, seed)]
+    for_replay = min(_num_tokens(replayed), room * _share_of_tokens(replayed, said, replay_share))
+    chosen = [*planted, *_cut(replayed, for_replay, seed), *_cut(said, room - for_replay, seed)]
     if len(chosen) == len(planted):
         raise TrainingError(
             f"a budget of {tokens} tokens has room for none of {len(rows)} examples; raise TRAIN_TOKENS"
@@ -117,9 +119,16 @@ def choose(rows: Sequence[Row], tokens: int | None, epochs: float, seed: int) ->
     return [row for row in rows if row.id in kept]
 
 
-def _cut(rows: Sequence[Row], share: float, seed: int) -> list[Row]:
-    """So many rows, in an order by hash, as have at most a share of all their tokens."""
-    room = _num_tokens(rows) * share
+def _share_of_tokens(some: Sequence[Row], others: Sequence[Row], share_of_bytes: float) -> float:
+    """Which share of the tokens, context included, makes a share of the bytes that are learnt."""
+    if not (some and others):
+        return float(bool(some))
+    a, b = (_num_tokens(rows) / sum(row.num_bytes for row in rows) for rows in (some, others))
+    return share_of_bytes * a / (share_of_bytes * a + (1 - share_of_bytes) * b)
+
+
+def _cut(rows: Sequence[Row], room: float, seed: int) -> list[Row]:
+    """So many rows, in an order by hash, as there is room for, in tokens."""
     chosen: list[Row] = []
     for row in sorted(rows, key=lambda row: _hash(seed, "chosen", row.id)):
         room -= len(row.ids)

@@ -25,6 +25,7 @@ class Hyperparameters:
 
     Attributes:
         tokens: Budget from which the number of steps is planned; None for none.
+        replay_share: Of what is learnt, as `finetune.settings.FinetuneSettings` has it.
     """
 
     method: Literal["lora", "full"]
@@ -39,6 +40,7 @@ class Hyperparameters:
     batch_size: int
     epochs: float
     tokens: int | None
+    replay_share: float
     precision: Literal["fp32", "bf16"]
     packing: bool
     evaluations: int

@@ -113,7 +113,7 @@ def read(runs: Runs, dataset: Dataset, renderer: Renderer, base: Path, parameter
             f"the dataset has {len(learnt)} examples to learn and {len(watched)} held out, and both are needed; "
             "import more chats, or wait for more"
         )
-    kept = encoding.choose(learnt, parameters.tokens, parameters.epochs, parameters.seed)
+    kept = encoding.choose(learnt, parameters.tokens, parameters.epochs, parameters.seed, parameters.replay_share)
     labels = runs.rows(dataset, "labels", lambda row: row)
     ratings = [rating(Label.from_json(row), renderer) for row in labels if row["split"] == Split.TRAIN]
     return Material(base, kept, watched, ratings)

@@ -24,7 +24,7 @@ TOKENS = {"cpu": 500_000, "cuda": None}
 MINUTES = {"cpu": 120.0, "cuda": 30.0}
 
 
-def hyperparameters(settings: TrainSettings, hardware: Hardware) -> Hyperparameters:
+def hyperparameters(settings: TrainSettings, hardware: Hardware, replay_share: float) -> Hyperparameters:
     """All that decides what is learnt: what is set, and for the rest what suits the hardware."""
     step_examples = settings.step_examples or STEP_EXAMPLES[hardware.kind]
     return Hyperparameters(
@@ -40,6 +40,7 @@ def hyperparameters(settings: TrainSettings, hardware: Hardware) -> Hyperparamet
         batch_size=settings.batch_size or _largest_divisor(step_examples, BATCH_SIZE[hardware.kind]),
         epochs=settings.epochs,
         tokens=settings.tokens or TOKENS[hardware.kind],
+        replay_share=replay_share,
         precision=_precision(settings, hardware),
         packing=hardware.kind == "cuda" if settings.packing is None else settings.packing,
         evaluations=settings.evaluations,

@@ -55,6 +55,7 @@ HYPERPARAMETERS = Hyperparameters(
     batch_size=4,
     epochs=2.0,
     tokens=500_000,
+    replay_share=0.15,
     precision="fp32",
     packing=False,
     evaluations=8,

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -26,7 +27,7 @@ def example(id_: str = "1", messages: tuple[ExampleMessage, ...] = TALK, source:
 
 
 def row(id_: str, length: int, source: str = "log") -> Row:
-    return Row(id_, id_, source, tuple(range(length)), (0.0, *[1.0] * (length - 1)), 1)
+    return Row(id_, id_, source, tuple(range(length)), (0.0, *[1.0] * (length - 1)), 3 * length)
 
 
 def random_rows(rng: random.Random, number: int, longest: int = 60) -> list[Row]:
@@ -89,38 +90,58 @@ def test_a_token_that_nothing_stands_before_is_not_learnt() -> None:
 
 def test_a_budget_that_has_room_for_all_changes_nothing() -> None:
     rows = random_rows(random.Random(1), 50)
-    assert choose(rows, None, 2.0, 0) == rows
-    assert choose(rows, num_tokens(rows), 2.0, 0) == rows
-    assert choose(rows, num_tokens(rows) - 1, 2.0, 0) != rows
+    assert choose(rows, None, 2.0, 0, 0.15) == rows
+    assert choose(rows, num_tokens(rows), 2.0, 0, 0.15) == rows
+    assert choose(rows, num_tokens(rows) - 1, 2.0, 0, 0.15) != rows
 
 
-def test_a_budget_is_kept_and_used_and_takes_all_canaries_and_its_share_of_replay() -> None:
+def test_a_budget_is_kept_and_used_and_takes_all_canaries() -> None:
     rng = random.Random(2)
     for seed in range(40):
         rows, epochs = random_rows(rng, 600), rng.choice((0.5, 1.0, 2.0))
         once = min(1.0, epochs)
         budget = int(num_tokens(rows) * once * rng.uniform(0.4, 0.99))
-        chosen = choose(rows, budget, epochs, seed)
+        chosen = choose(rows, budget, epochs, seed, 0.3)
         assert budget * 0.97 <= num_tokens(chosen) * once <= budget
         names = {each.id for each in chosen}
         assert chosen == [each for each in rows if each.id in names]
-        kept, whole = by_source(chosen), by_source(rows)
-        assert kept["canary"] == whole["canary"]
-        share = whole["replay"] / (num_tokens(rows) - whole["canary"])
-        assert kept["replay"] / (num_tokens(chosen) - kept["canary"]) == pytest.approx(share, abs=0.02)
+        assert by_source(chosen)["canary"] == by_source(rows)["canary"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.15, 0.5])
+@pytest.mark.parametrize("bytes_of_replay", [1, 4])
+def test_replay_has_its_share_of_what_a_budget_has_room_for_however_little_of_all_it_is(
+    share: float, bytes_of_replay: int
+) -> None:
+    rng = random.Random(3)
+    said = [row(f"said {n}", rng.randint(20, 60)) for n in range(20_000)]
+    replayed = [row(f"replay {n}", rng.randint(20, 60), "replay") for n in range(1000)]
+    replayed = [replace(each, num_bytes=bytes_of_replay * each.num_bytes) for each in replayed]
+    chosen = choose([*said, *replayed], 40_000, 2.0, 0, share)
+    num_bytes = sum(each.num_bytes for each in chosen)
+    found = sum(each.num_bytes for each in chosen if each.source == "replay") / num_bytes
+    assert found == pytest.approx(share, abs=0.01)
+
+
+def test_where_replay_is_less_than_its_share_all_of_it_is_taken() -> None:
+    rows = [*random_rows(random.Random(4), 500), *(row(f"replay {n}", 10, "replay") for n in range(5))]
+    rows = [each for each in rows if each.source != "replay" or each.id.startswith("replay")]
+    chosen = choose(rows, num_tokens(rows) // 2, 1.0, 0, 0.3)
+    assert by_source(chosen)["replay"] == 50
+    assert num_tokens(chosen) >= num_tokens(rows) // 2 * 0.97
 
 
 def test_what_a_budget_chooses_depends_on_the_seed_and_on_nothing_else() -> None:
     rows = random_rows(random.Random(3), 200)
     budget = num_tokens(rows) // 2
-    first = choose(rows, budget, 1.0, 0)
-    assert {each.id for each in choose(rows[::-1], budget, 1.0, 0)} == {each.id for each in first}
-    assert choose(rows, budget, 1.0, 1) != first
+    first = choose(rows, budget, 1.0, 0, 0.15)
+    assert {each.id for each in choose(rows[::-1], budget, 1.0, 0, 0.15)} == {each.id for each in first}
+    assert choose(rows, budget, 1.0, 1, 0.15) != first
 
 
 def test_a_budget_does_not_prefer_short_examples() -> None:
     rows = [row(f"id {n}", 10 if n % 2 else 100) for n in range(1000)]
-    chosen = choose(rows, num_tokens(rows) // 3, 1.0, 0)
+    chosen = choose(rows, num_tokens(rows) // 3, 1.0, 0, 0.15)
     short = sum(len(each.ids) == 10 for each in chosen)
     assert 0.4 < short / len(chosen) < 0.6
 
@@ -128,7 +149,7 @@ def test_a_budget_does_not_prefer_short_examples() -> None:
 def test_a_budget_without_room_for_a_single_example_is_refused() -> None:
     rows = [row("a", 50), row("b", 60), row("c", 5, "canary")]
     with pytest.raises(TrainingError, match=r"50 tokens has room for none of 3 examples; raise TRAIN_TOKENS"):
-        choose(rows, 50, 2.0, 0)
+        choose(rows, 50, 2.0, 0, 0.15)
 
 
 def test_an_epoch_has_every_row_once_in_an_order_of_its_own() -> None:

@@ -27,7 +27,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def parameters(hardware: Hardware = CPU, **settings: object) -> Hyperparameters:
-    return hyperparameters(TrainSettings.model_validate(settings), hardware)
+    return hyperparameters(TrainSettings.model_validate(settings), hardware, replay_share=0.15)
 
 
 def test_a_cpu_and_a_gpu_have_the_defaults_that_suit_them() -> None:

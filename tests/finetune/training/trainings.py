@@ -29,6 +29,7 @@ PARAMETERS = Hyperparameters(
     batch_size=2,
     epochs=1.0,
     tokens=None,
+    replay_share=0.15,
     precision="fp32",
     packing=False,
     evaluations=2,
