@@ -85,9 +85,9 @@ def _add_data(commands: "Subparsers") -> None:
     commands.add_parser("sources", help="what is imported, and under which right")
     remove = commands.add_parser("remove", help="remove an import for good")
     remove.add_argument("name")
-    forget = commands.add_parser("forget", help="remove what one author has said from all imports")
+    forget = commands.add_parser("forget", help="remove what authors have said from all imports")
     forget.add_argument("platform", help="as `discord`")
-    forget.add_argument("author", help="the id, or the name where exports have no ids")
+    forget.add_argument("authors", nargs="+", metavar="author", help="the id, or the name where exports have no ids")
     again = commands.add_parser("replay", help="let the base model answer general questions, against forgetting")
     again.add_argument(
         "--rounds", type=_at_least_one, default=2, metavar="N", help="answers to each (default: %(default)s)"

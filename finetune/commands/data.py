@@ -84,19 +84,16 @@ def remove(at: Installation, options: argparse.Namespace) -> int:
 
 
 def forget(at: Installation, options: argparse.Namespace) -> int:
-    """Remove what one author has said from all imports."""
+    """Remove what some authors have said from all imports."""
     store = at.imports
     with store.alone():
-        removed = store.forget(options.platform, options.author)
+        removed = store.forget(options.platform, *options.authors)
     for name, number in removed.items():
         print(f"{name}: {number:,} messages are removed, and where others call the author or have a vote of theirs")
-    if not removed:
-        raise NoDataError(
-            f"no import has messages by {options.author} on {options.platform}; authors are named as in the export: "
-            "by id, or by name where it has no ids"
-        )
     datasets.withdraw(at, at.runs)
-    print(f"{options.author} is remembered as forgotten, encrypted: what is imported from now on comes without")
+    print(
+        f"{', '.join(options.authors)}: remembered as forgotten, encrypted; what is imported from now on comes without"
+    )
     print("the next `prepare` makes a dataset without them; models that were trained on them are to be replaced, see")
     print("`python -m finetune versions`")
     return 0

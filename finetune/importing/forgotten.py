@@ -92,14 +92,19 @@ class Oblivion:
         return author.lower() in self._known_by
 
 
-def look_for(platform: str, author: str, messages: Iterable[SourceMessage], now: datetime) -> Forgotten | None:
-    """Somebody, with all the names that messages of the platform have for that person; None if nothing is there."""
-    is_there, names = False, dict[str, None]()
-    for message in messages if author else ():  # without one are all whose source does not say who they are
-        if message.author.lower() == author.lower():
-            names[message.name] = None
-        is_there = is_there or author.lower() in map(str.lower, _people_in(message))
-    return Forgotten(platform, author, tuple(name for name in names if name.strip()), now) if is_there else None
+def look_for(
+    platform: str, authors: Iterable[str], messages: Iterable[SourceMessage], now: datetime
+) -> list[Forgotten]:
+    """Those of some people who are there, with all the names that messages of the platform have for them."""
+    wanted = {author.lower(): author for author in authors if author}  # without one are all whose source has none
+    names: dict[str, dict[str, None]] = {}
+    for message in messages if wanted else ():
+        for person in map(str.lower, _people_in(message)):
+            if person in wanted:
+                names.setdefault(person, {})
+        if (author := message.author.lower()) in wanted and message.name.strip():
+            names[author][message.name] = None
+    return [Forgotten(platform, wanted[person], tuple(known), now) for person, known in names.items()]
 
 
 def _people_in(message: SourceMessage) -> Iterator[str]:
@@ -113,11 +118,12 @@ def read(path: Path, cipher: FileCipher, platform: str) -> list[Forgotten]:
     return [each for each in read_all(path, cipher) if each.platform == platform]
 
 
-def remember(path: Path, cipher: FileCipher, person: Forgotten) -> None:
-    """Add somebody who is to be forgotten; names that were known before stay."""
+def remember(path: Path, cipher: FileCipher, forgotten: Iterable[Forgotten]) -> None:
+    """Add people who are to be forgotten; names that were known before stay."""
     people = {each.key: each for each in read_all(path, cipher)}
-    before = people.get(person.key, person)
-    people[person.key] = replace(before, names=tuple(dict.fromkeys((*before.names, *person.names))))
+    for person in forgotten:
+        before = people.get(person.key, person)
+        people[person.key] = replace(before, names=tuple(dict.fromkeys((*before.names, *person.names))))
     with write_rows(path, cipher) as written:
         for each in people.values():
             written.writer.write(each.to_json())

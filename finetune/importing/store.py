@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from bots.chatlog import FileCipher
 from finetune.durable import write_text
-from finetune.errors import SourceFileError, StoreError
+from finetune.errors import NoDataError, SourceFileError, StoreError
 from finetune.importing import forgotten
 from finetune.importing.forgotten import Forgotten, Oblivion
 from finetune.locking import alone
@@ -221,20 +221,28 @@ class ImportStore:
         """The people who were forgotten, of all platforms."""
         return list(forgotten.read_all(self._root / FORGOTTEN, self._cipher))
 
-    def forget(self, platform: str, author: str) -> dict[str, int]:
-        """Remove what one author has said from every import, and where others name that author. To be called `alone`.
+    def forget(self, platform: str, *authors: str) -> dict[str, int]:
+        """Remove what some authors have said from every import, and where others name them. To be called `alone`.
 
-        It lasts: what is imported later comes without that author, too.
+        It lasts: what is imported later comes without those authors, too.
 
         Returns:
-            How many messages, by import; 0 for one that only names the author, or holds a vote. If there is none,
-            nothing was changed, nor is the author remembered.
+            How many messages, by import; 0 for one that only names an author, or holds a vote.
+
+        Raises:
+            NoDataError: An author is in no import, nor was ever forgotten. Nothing was changed.
         """
         imports = [each for each in self.all() if each.origin.platform == platform]
-        person = forgotten.look_for(platform, author, imported_messages(self, imports), self._now())
-        if person is None:
-            return {}
-        forgotten.remember(self._root / FORGOTTEN, self._cipher, person)
+        people = forgotten.look_for(platform, authors, imported_messages(self, imports), self._now())
+        before = forgotten.read(self._root / FORGOTTEN, self._cipher, platform)
+        known = {person.key for person in (*people, *before)}
+        missing = [author for author in authors if (platform, author.lower()) not in known]
+        if missing:
+            raise NoDataError(
+                f"no import has messages by {', '.join(missing)} on {platform}, so nobody is forgotten; authors are "
+                "named as in the export: by id, or by name where it has no ids"
+            )
+        forgotten.remember(self._root / FORGOTTEN, self._cipher, people)
         after = {each.name: self._forget(each) for each in imports}
         return {
             each.name: each.messages.rows - after[each.name].rows

@@ -229,7 +229,7 @@ def test_who_was_forgotten_does_not_come_back_with_the_same_file(
     assert main([*command, "--name", "roses"]) == 0
     capsys.readouterr()
     assert main(["forget", "irc", "Hazel"]) == 0
-    assert "Hazel is remembered as forgotten" in capsys.readouterr().out
+    assert "Hazel: remembered as forgotten" in capsys.readouterr().out
     assert main([*command, "--name", "again", "--chat", "elsewhere"]) == 0
     assert "left out: 1 forgotten before" in capsys.readouterr().out
     workplace.prepare()

@@ -12,7 +12,7 @@ import pytest
 
 from bots.chatlog import FileCipher
 from engine.speakers import Called
-from finetune.errors import SourceFileError, StoreError
+from finetune.errors import NoDataError, SourceFileError, StoreError
 from finetune.importing.forgotten import Forgotten
 from finetune.importing.store import Import, ImportStore, Origin, Removed, imported_messages, name_for
 from finetune.message import Rating, SourceMessage
@@ -209,8 +209,16 @@ def test_forgetting_is_for_all_imports_of_one_platform(store: ImportStore) -> No
 
 def test_who_forgets_a_stranger_changes_nothing(store: ImportStore) -> None:
     done = add(store, [message(1)])
-    assert store.forget("telegram", "stranger") == {}
+    with pytest.raises(NoDataError, match="no import has messages by stranger on telegram, so nobody is forgotten"):
+        store.forget("telegram", "ann", "stranger")
     assert store.all() == [done]
+    assert list(store.messages(done.name)) == [message(1)]
+
+
+def test_several_people_are_forgotten_at_once(store: ImportStore) -> None:
+    add(store, [message(1, "ann"), message(2, "ben"), message(3, "cleo"), message(4, "ann")])
+    assert store.forget("telegram", "ann", "Cleo") == {"chats": 3}
+    assert [each.author for each in store.messages("chats")] == ["ben"]
 
 
 def test_damaged_messages_are_named_with_what_to_do(store: ImportStore, tmp_path: Path) -> None:
