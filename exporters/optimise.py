@@ -2,7 +2,7 @@
 
 Tracing leaves shape arithmetic around every attention operator: reshapes that cancel out and the nodes
 that compute their targets. They cost more than they seem, for a decode step of a small model is mostly
-the launching of nodes. What is left, ONNX Runtime fuses and writes back.
+the launching of nodes. What is left, ONNX Runtime fuses and writes back, and `exporters.packing` what it does not.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,8 @@ import onnx
 import onnxruntime
 from onnx import GraphProto, ModelProto, NodeProto
 from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
+
+from exporters.packing import pack
 
 # The first turns a MatMul with bias into Gemm, which wants a Reshape on either side; the second folds a scalar
 # into FusedMatMul. Neither result is what the weight quantiser looks for.
@@ -28,6 +30,9 @@ def optimise(traced: Path, out: Path, *, providers: Sequence[str]) -> Path:
     options.optimized_model_filepath = str(out)
     options.add_session_config_entry("session.optimized_model_external_initializers_file_name", out.name + ".data")
     onnxruntime.InferenceSession(cleaned, options, providers=list(providers), disabled_optimizers=DISABLED_FUSIONS)
+    packed = pack(onnx.load(out))
+    out.with_name(out.name + ".data").unlink()  # what is there would be added to
+    onnx.save(packed, out, save_as_external_data=True, location=out.name + ".data")
     return out
 
 
