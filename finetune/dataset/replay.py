@@ -1,8 +1,8 @@
 """What the base model itself answers to general questions, learnt again so that it does not forget how.
 
-On the default model, LoRA on 110 conversations made bits per byte of general answers 49 % worse without, and 7 % worse
-with 15 % of replay. Seeds make answers repeatable on one machine; another's arithmetic may draw others, so that a
-replay is kept as an input of data sets. Knows nothing of chats.
+On the default model, LoRA on 320 conversations made bits per byte of general answers 55 % worse with next to none of
+it, and 2 % worse where it was 40 % of what was learnt. Seeds make answers repeatable on one machine; another's
+arithmetic may draw others, so that a replay is kept as an input of data sets. Knows nothing of chats.
 """
 
 import hashlib
@@ -19,8 +19,6 @@ from finetune.dataset.example import Example, ExampleMessage
 VERSION = 1
 
 SOURCE = "replay"
-# Of the bytes of all that is learnt.
-SHARE = 0.15
 # As many as the engine writes at a time by default.
 CONCURRENT = 16
 MAX_TOKENS = 256
@@ -98,7 +96,7 @@ async def generate(
             generation.cancel()
 
 
-def mix(num_target_units: int, replay: Iterable[Example], share: float = SHARE) -> list[Example]:
+def mix(num_target_units: int, replay: Iterable[Example], share: float) -> list[Example]:
     """So much of a replay that it is a share of all that is learnt, in an order by hash; all of it if it is too little.
 
     Args:

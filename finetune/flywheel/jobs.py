@@ -9,7 +9,7 @@ from finetune.flywheel.folder import RunFolder
 from finetune.installation import Installation
 from finetune.runs import Dataset
 from finetune.training import hardware, launcher, planning
-from finetune.training.job import JOB, LOG, Job, Result
+from finetune.training.job import JOB, LOG, Hyperparameters, Job, Result
 
 # What decides, beside our own code, which weights come out.
 LIBRARIES = ("mynah", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
@@ -33,6 +33,11 @@ def train(at: Installation, folder: RunFolder, dataset: Dataset) -> Result:
     return result
 
 
+def hyperparameters(at: Installation) -> Hyperparameters:
+    """What a training goes by here and today."""
+    return planning.hyperparameters(at.train, hardware.look(), at.finetune.replay_share)
+
+
 def job_of(at: Installation, run: str, dataset: Dataset) -> Job:
     """The job that the settings and the hardware make of a dataset."""
     base = at.base()
@@ -43,6 +48,6 @@ def job_of(at: Installation, run: str, dataset: Dataset) -> Job:
         base=base.manifest.source.name,
         base_sha256=base.manifest.source.checkpoint_sha256,
         bundle=base.version,
-        hyperparameters=planning.hyperparameters(at.train, hardware.look(), at.finetune.replay_share),
+        hyperparameters=hyperparameters(at),
         code={name: metadata.version(name) for name in LIBRARIES},
     )

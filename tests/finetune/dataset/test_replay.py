@@ -104,18 +104,18 @@ def test_the_mix_has_the_share_of_all_that_is_learnt() -> None:
 
 def test_the_mix_does_not_depend_on_the_order() -> None:
     replay = [example(n, "word " * 8) for n in range(100)]
-    assert mix(1000, replay) == mix(1000, reversed(replay))
-    assert mix(1000, replay) != replay[: len(mix(1000, replay))]
+    assert mix(1000, replay, 0.15) == mix(1000, reversed(replay), 0.15)
+    assert mix(1000, replay, 0.15) != replay[: len(mix(1000, replay, 0.15))]
 
 
 def test_the_mix_of_more_begins_with_the_mix_of_less() -> None:
     replay = [example(n, "word " * 8) for n in range(100)]
-    less = mix(1000, replay)
-    assert mix(2000, replay)[: len(less)] == less
+    less = mix(1000, replay, 0.15)
+    assert mix(2000, replay, 0.15)[: len(less)] == less
 
 
 def test_a_replay_that_is_too_small_is_taken_whole_and_none_where_nothing_is_learnt() -> None:
     replay = [example(n, "word") for n in range(5)]
-    assert sorted(each.id for each in mix(10_000, replay)) == [each.id for each in replay]
-    assert mix(0, replay) == []
+    assert sorted(each.id for each in mix(10_000, replay, 0.15)) == [each.id for each in replay]
+    assert mix(0, replay, 0.15) == []
     assert mix(10_000, replay, 0.0) == []
