@@ -4,6 +4,7 @@ Neither holds anything that people said. Knows nothing of runs.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,15 @@ from finetune.sealed import Rows, write_rows
 from finetune.stages import sha256_of
 
 ANCHORS = "anchors"
+# For how many tokens of a training one round of replay has enough: of crowd workers' dialogues, 100,000 took all that a
+# round had left, 21,800 tokens, as 40 % of what was learnt. More rounds than the most take longer than most trainings.
+TOKENS_OF_A_ROUND = 100_000
+MOST_ROUNDS = 4
+
+
+def rounds_for(tokens: int | None) -> int:
+    """How often each question of a replay is asked, for a training with a budget of tokens; None is one without."""
+    return MOST_ROUNDS if tokens is None else min(MOST_ROUNDS, math.ceil(tokens / TOKENS_OF_A_ROUND))
 
 
 def make_replay(at: Installation, rounds: int, progress: Progress) -> tuple[int, int]:

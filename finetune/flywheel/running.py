@@ -6,7 +6,6 @@ nothing of when runs are due, nor of other runs that may be under way.
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,10 +35,6 @@ logger = logging.getLogger(__name__)
 
 # How often a dataset is made anew because somebody took back what they said while it was made.
 ATTEMPTS = 3
-# For how many tokens of a training one round of replay has enough: of crowd workers' dialogues, 100,000 took all that a
-# round had left, 21,800 tokens, as 40 % of what was learnt. More rounds than the most take longer than most trainings.
-TOKENS_OF_A_ROUND = 100_000
-MOST_ROUNDS = 4
 BEGUN = "dataset.json"
 
 
@@ -132,7 +127,7 @@ def _begun(at: Installation, folder: RunFolder) -> Dataset | None:
 def _begin(at: Installation, folder: RunFolder, *, is_forced: bool) -> tuple[Dataset, tuple[Verdict, ...]]:
     """Make the dataset of today, and note whose words a model is going to see if the data gate lets it."""
     if at.finetune.replay_share and not baseanswers.has_replay(at):
-        baseanswers.make_replay(at, _replay_rounds(at), Progress(1))
+        baseanswers.make_replay(at, baseanswers.rounds_for(jobs.hyperparameters(at).tokens), Progress(1))
     for _ in range(ATTEMPTS):
         dataset, report = datasets.make(at, Progress(preparing.NUM_STAGES))
         said = _judge_data(at, folder, dataset, report, is_forced=is_forced)
@@ -142,11 +137,6 @@ def _begin(at: Installation, folder: RunFolder, *, is_forced: bool) -> tuple[Dat
             folder.write(BEGUN, {"run": dataset.run, "sha256": dataset.sha256})
             return dataset, said
     raise NoDataError("people take back what they said faster than a dataset of it is made; try again later")
-
-
-def _replay_rounds(at: Installation) -> int:
-    tokens = jobs.hyperparameters(at).tokens
-    return MOST_ROUNDS if tokens is None else min(MOST_ROUNDS, math.ceil(tokens / TOKENS_OF_A_ROUND))
 
 
 def _judge_data(

@@ -242,6 +242,8 @@ class ImportStore:
                 f"no import has messages by {', '.join(missing)} on {platform}, so nobody is forgotten; authors are "
                 "named as in the export: by id, or by name where it has no ids"
             )
+        if not people:  # all of them were forgotten before, so that nothing of them is left
+            return {}
         forgotten.remember(self._root / FORGOTTEN, self._cipher, people)
         after = {each.name: self._forget(each) for each in imports}
         return {

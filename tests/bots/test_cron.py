@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from bots.cron import cron_trigger
+from bots.plugins.schedule import trigger_of
 
 MONDAY = datetime(2026, 11, 16).astimezone()
 
@@ -39,6 +40,12 @@ def days(cron: str) -> str:
 )
 def test_weekdays_have_the_numbers_that_cron_gives_them(weekday: str, expected: str) -> None:
     assert days(f"0 4 * * {weekday}") == expected
+
+
+def test_a_plugins_sunday_is_crons_sunday() -> None:
+    at = trigger_of(MONDAY, None, "0 4 * * 0").get_next_fire_time(None, MONDAY)
+    assert at is not None
+    assert at.isoweekday() == 7
 
 
 def test_the_time_of_day_is_the_machines() -> None:
