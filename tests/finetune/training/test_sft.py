@@ -19,6 +19,7 @@ from finetune.training import bits, encoding, sft, stage
 from finetune.training.course import Course
 from finetune.training.encoding import Row
 from finetune.training.errors import TrainingError
+from finetune.training.frugal import ByteDropout
 from finetune.training.job import Budgets
 from finetune.training.journal import Silence
 from finetune.training.material import steps_of
@@ -115,6 +116,13 @@ def trainer_of(on: Ground, steps: Sequence[Sequence[Row]]) -> TargetTrainer:
     trainer = sft.trainer(on, planned, steps, stage.load(on.base), course, watcher)
     watcher.trainer = trainer
     return trainer
+
+
+def test_lora_on_a_cpu_is_spared_work(checkpoints: Callable[..., Path], tmp_path: Path) -> None:
+    on = ground(tmp_path, checkpoints(), method="lora", lora_dropout=0.1)
+    model = trainer_of(on, [rows(1)]).model
+    assert any(isinstance(module, ByteDropout) for module in model.modules())
+    assert {each.dtype for each in model.parameters()} == {torch.float32}  # as it does not run in bf16
 
 
 def run_steps(trainer: TargetTrainer) -> list[float]:
